@@ -1,0 +1,146 @@
+package lb
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"go4.org/netipx"
+)
+
+// Key names a namespaced object, a Service as a rule.
+type Key struct{ Namespace, Name string }
+
+// String returns "namespace/name".
+func (k Key) String() string { return k.Namespace + "/" + k.Name }
+
+// Less orders keys by namespace, then name.
+func (k Key) Less(other Key) bool {
+	if k.Namespace != other.Namespace {
+		return k.Namespace < other.Namespace
+	}
+	return k.Name < other.Name
+}
+
+// ParseKey is the inverse of Key.String.
+func ParseKey(s string) (Key, error) {
+	namespace, name, ok := strings.Cut(s, "/")
+	if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
+		return Key{}, fmt.Errorf("%q is not of the form namespace/name", s)
+	}
+	return Key{namespace, name}, nil
+}
+
+// Family is an IP address family.
+type Family uint8
+
+const (
+	IPv4 Family = iota
+	IPv6
+)
+
+// Families are both families, in the order in which tables and statuses show them.
+var Families = [...]Family{IPv4, IPv6}
+
+// FamilyOf returns the family of an address. An IPv4-mapped IPv6 address counts as IPv4.
+func FamilyOf(a netip.Addr) Family {
+	if a.Unmap().Is4() {
+		return IPv4
+	}
+	return IPv6
+}
+
+// String returns "IPv4" or "IPv6", as Kubernetes spells them.
+func (f Family) String() string {
+	if f == IPv4 {
+		return "IPv4"
+	}
+	return "IPv6"
+}
+
+// FamilyPolicy says how many families a Service wants: Kubernetes' spec.ipFamilyPolicy.
+type FamilyPolicy uint8
+
+const (
+	SingleStack FamilyPolicy = iota
+	PreferDualStack
+	RequireDualStack
+)
+
+// Pool is a set of addresses that the controller may assign.
+type Pool struct {
+	Name string
+	// Created decides who gives way when two pools overlap: the younger; at the same age the one that
+	// sorts later by name.
+	Created time.Time
+	// Ranges need neither order nor disjointness: their union counts.
+	Ranges []netipx.IPRange
+}
+
+// ParseAddr parses one IP address as a user writes it. Zones and IPv4-mapped IPv6 addresses are refused:
+// neither is an address that a Service can have.
+func ParseAddr(s string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(strings.TrimSpace(s))
+	switch {
+	case err != nil:
+		return netip.Addr{}, fmt.Errorf("%q is not an IP address", s)
+	case a.Zone() != "":
+		return netip.Addr{}, fmt.Errorf("%q has a zone: write the address without it", s)
+	case a.Is4In6():
+		return netip.Addr{}, fmt.Errorf("%q is an IPv4-mapped IPv6 address: write %s", s, a.Unmap())
+	}
+	return a, nil
+}
+
+// ParseRange parses what an IPAddressPool lists: one address, a CIDR, or "first-last" with or without
+// spaces around the dash. A CIDR with host bits set means its network.
+func ParseRange(s string) (netipx.IPRange, error) {
+	r, err := parseRange(strings.TrimSpace(s))
+	if err != nil {
+		return netipx.IPRange{}, err
+	}
+	for _, end := range []netip.Addr{r.From(), r.To()} {
+		switch {
+		case end.IsUnspecified(), end == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+			return netipx.IPRange{}, fmt.Errorf("%q reaches %s, which no Service can have", s, end)
+		case end.IsLoopback():
+			return netipx.IPRange{}, fmt.Errorf("%q reaches the loopback address %s, which no Service can have", s, end)
+		case end.IsMulticast():
+			return netipx.IPRange{}, fmt.Errorf("%q reaches the multicast address %s, which no Service can have", s, end)
+		case end.Is6() && end.IsLinkLocalUnicast():
+			return netipx.IPRange{}, fmt.Errorf("%q reaches the link-local address %s, which is not unique beyond one link", s, end)
+		}
+	}
+	return r, nil
+}
+
+func parseRange(s string) (netipx.IPRange, error) {
+	if strings.Contains(s, "/") {
+		p, err := netip.ParsePrefix(s)
+		if err != nil || p.Addr().Is4In6() {
+			return netipx.IPRange{}, fmt.Errorf("%q is not a CIDR: write an address, a slash and a prefix length, such as 192.0.2.0/24", s)
+		}
+		return netipx.RangeOfPrefix(p.Masked()), nil
+	}
+	first, last, isRange := strings.Cut(s, "-")
+	if !isRange {
+		a, err := ParseAddr(s)
+		return netipx.IPRangeFrom(a, a), err
+	}
+	from, err := ParseAddr(first)
+	if err != nil {
+		return netipx.IPRange{}, fmt.Errorf("%q is not a range: %w", s, err)
+	}
+	to, err := ParseAddr(last)
+	if err != nil {
+		return netipx.IPRange{}, fmt.Errorf("%q is not a range: %w", s, err)
+	}
+	if FamilyOf(from) != FamilyOf(to) {
+		return netipx.IPRange{}, fmt.Errorf("%q mixes %s and %s", s, FamilyOf(from), FamilyOf(to))
+	}
+	if to.Less(from) {
+		return netipx.IPRange{}, fmt.Errorf("%q is reversed: write %s-%s", s, to, from)
+	}
+	return netipx.IPRangeFrom(from, to), nil
+}
