@@ -1,0 +1,324 @@
+package gossip
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	"github.com/hashicorp/memberlist"
+)
+
+// Config of a Group.
+type Config struct {
+	// Node is this node's name.
+	Node string
+	// Address to listen on and to be reached at; Port is both the TCP and the UDP port.
+	Address netip.Addr
+	Port    int
+	// Key is the shared secret, of any length but zero. Who does not have it cannot join or listen.
+	Key []byte
+	Log *slog.Logger
+	// Kick is called when there is something to Take. It must not block.
+	Kick func()
+}
+
+// Group is this speaker's membership in the group of speakers.
+type Group struct {
+	config Config
+	table  *table
+	queue  *memberlist.TransmitLimitedQueue
+	// list is set while Run runs.
+	list   atomic.Pointer[memberlist.Memberlist]
+	joined atomic.Bool
+
+	mu    sync.Mutex
+	peers []netip.Addr
+}
+
+const (
+	// A message that goes out at once must fit a packet, beside memberlist's own overhead: an IPv6 address,
+	// an epoch, a flag and four keys take at most claimOctets beside the node's name.
+	packetOctets = 1200
+	claimOctets  = 34
+	// In a larger group only gossip spreads claims: what a node sends must not grow with the group.
+	directMembers = 64
+	// Every node is asked to join at this pace while it is missing, a few at a time.
+	joinInterval = time.Second
+	joinAtOnce   = 3
+	// settle is how long a starting speaker that found another one still waits for the rest, so that
+	// speakers that start together share the addresses.
+	settle = 2 * time.Second
+)
+
+// New returns a group that nobody has joined yet.
+func New(c Config) (*Group, error) {
+	if len(bytes.TrimSpace(c.Key)) == 0 {
+		return nil, errors.New("the gossip key is empty")
+	}
+	g := &Group{config: c, table: newTable(c.Node)}
+	g.queue = &memberlist.TransmitLimitedQueue{
+		RetransmitMult: 3,
+		NumNodes:       func() int { return max(1, len(g.Members())) },
+	}
+	return g, nil
+}
+
+// Run takes part until ctx ends, then says good-bye.
+func (g *Group) Run(ctx context.Context) error {
+	list, err := memberlist.Create(g.memberlistConfig())
+	if err != nil {
+		return fmt.Errorf("listening for gossip on %s: %w", netip.AddrPortFrom(g.config.Address, uint16(g.config.Port)), err)
+	}
+	g.list.Store(list)
+	began := time.Now()
+	tick := time.NewTicker(joinInterval)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		if missing := g.join(list); missing == 0 || (list.NumMembers() > 1 && time.Since(began) >= settle) {
+			g.setJoined()
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+	g.list.Store(nil)
+	return errors.Join(list.Leave(500*time.Millisecond), list.Shutdown())
+}
+
+// memberlistConfig sets a pace at which a dead node is noticed within a second or two. Nodes of one cluster
+// are milliseconds apart: LAN defaults wait for more than that.
+func (g *Group) memberlistConfig() *memberlist.Config {
+	key := sha256.Sum256(bytes.TrimSpace(g.config.Key)) // AES-256, whatever the key's length
+	c := memberlist.DefaultLANConfig()
+	c.Name = g.config.Node
+	c.BindAddr, c.AdvertiseAddr = g.config.Address.String(), g.config.Address.String()
+	c.BindPort, c.AdvertisePort = g.config.Port, g.config.Port
+	c.SecretKey = key[:]
+	c.TCPTimeout = 2 * time.Second
+	c.ProbeInterval, c.ProbeTimeout = 250*time.Millisecond, 125*time.Millisecond
+	c.SuspicionMult, c.SuspicionMaxTimeoutMult = 3, 2
+	c.GossipInterval = 50 * time.Millisecond
+	c.DeadNodeReclaimTime = time.Second // a node may come back with another address
+	c.EnableCompression = false         // small messages: it would only cost
+	c.Delegate, c.Events = delegate{g}, delegate{g}
+	c.Logger = log.New(&logWriter{log: g.config.Log}, "", 0)
+	c.RequireNodeNames = true
+	return c
+}
+
+// join asks some of the nodes that are missing. Speakers may run on some of the nodes only, and a partition
+// may last: it never gives up, and it asks but a few at a time. It returns how many are still missing.
+func (g *Group) join(list *memberlist.Memberlist) int {
+	g.mu.Lock()
+	missing := slices.Clone(g.peers)
+	g.mu.Unlock()
+	for _, n := range list.Members() {
+		if a, ok := netip.AddrFromSlice(n.Addr); ok {
+			missing = slices.DeleteFunc(missing, func(p netip.Addr) bool { return p == a.Unmap() })
+		}
+	}
+	rand.Shuffle(len(missing), func(i, j int) { missing[i], missing[j] = missing[j], missing[i] })
+	var wg sync.WaitGroup
+	var came atomic.Int32
+	for _, p := range missing[:min(joinAtOnce, len(missing))] {
+		wg.Go(func() {
+			at := netip.AddrPortFrom(p, uint16(g.config.Port)).String()
+			if n, err := list.Join([]string{at}); n == 0 {
+				g.config.Log.Debug("a node does not answer gossip", "address", at, "error", err)
+				return
+			}
+			came.Add(1)
+		})
+	}
+	wg.Wait()
+	return len(missing) - int(came.Load())
+}
+
+func (g *Group) setJoined() {
+	if !g.joined.Swap(true) {
+		g.config.Kick()
+	}
+}
+
+// Joined tells whether this speaker has heard what the others know, from all of them or after a wait from
+// one, or whether there are no others.
+func (g *Group) Joined() bool { return g.joined.Load() }
+
+// SetPeers tells the group the addresses of the other nodes.
+func (g *Group) SetPeers(peers []netip.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.peers = slices.DeleteFunc(slices.Clone(peers), func(p netip.Addr) bool { return p == g.config.Address })
+}
+
+// SetInterfaces tells the others of this node's interfaces.
+func (g *Group) SetInterfaces(interfaces []lb.Interface) {
+	s := g.table.setSelf(interfaces)
+	g.broadcastState(s)
+}
+
+// Publish tells the others of this node's claims.
+func (g *Group) Publish(claims []lb.Claim) {
+	claims = g.table.publish(claims)
+	list := g.list.Load()
+	for chunk := range slices.Chunk(claims, packetOctets/(claimOctets+len(g.config.Node))) {
+		if list != nil && list.NumMembers() <= directMembers {
+			g.send(list, nil, chunk)
+		}
+		// Gossip reaches whom the packet did not.
+		for _, c := range chunk {
+			g.enqueue("claim "+c.Address.String(), nil, []lb.Claim{c})
+		}
+	}
+}
+
+func (g *Group) broadcastState(s lb.NodeState) {
+	if list := g.list.Load(); list != nil && list.NumMembers() <= directMembers {
+		g.send(list, []lb.NodeState{s}, nil)
+	}
+	g.enqueue("state "+s.Node, []lb.NodeState{s}, nil)
+}
+
+// send tells all members at once, by one packet each.
+func (g *Group) send(list *memberlist.Memberlist, states []lb.NodeState, claims []lb.Claim) {
+	message, err := encode(states, claims)
+	if err != nil {
+		g.config.Log.Error("encoding a gossip message", "error", err)
+		return
+	}
+	for _, n := range list.Members() {
+		if n.Name == g.config.Node {
+			continue
+		}
+		if err := list.SendBestEffort(n, message); err != nil {
+			g.config.Log.Debug("gossip packet not sent", "node", n.Name, "error", err)
+		}
+	}
+}
+
+func (g *Group) enqueue(name string, states []lb.NodeState, claims []lb.Claim) {
+	message, err := encode(states, claims)
+	if err != nil {
+		g.config.Log.Error("encoding a gossip message", "error", err)
+		return
+	}
+	g.queue.QueueBroadcast(broadcast{name, message})
+}
+
+// Members returns the names of the nodes that take part, sorted, this one included.
+func (g *Group) Members() []string { return g.table.members() }
+
+// Take returns what has changed since it was last called.
+func (g *Group) Take() lb.GossipUpdate { return g.table.take() }
+
+// broadcast is a message that replaces an older one of the same name.
+type broadcast struct {
+	name    string
+	message []byte
+}
+
+func (b broadcast) Name() string    { return b.name }
+func (b broadcast) Message() []byte { return b.message }
+func (b broadcast) Finished()       {}
+func (b broadcast) Invalidates(o memberlist.Broadcast) bool {
+	x, ok := o.(broadcast)
+	return ok && x.name == b.name
+}
+
+// delegate is called by memberlist, under its locks: it merges into the table and kicks, no more.
+type delegate struct{ *Group }
+
+func (d delegate) NodeMeta(int) []byte { return nil }
+
+func (d delegate) NotifyMsg(b []byte) { d.receive(b) }
+
+func (d delegate) GetBroadcasts(overhead, limit int) [][]byte {
+	return d.queue.GetBroadcasts(overhead, limit)
+}
+
+func (d delegate) LocalState(bool) []byte {
+	message, err := encode(d.table.all())
+	if err != nil {
+		d.config.Log.Error("encoding the gossip state", "error", err)
+	}
+	return message
+}
+
+func (d delegate) MergeRemoteState(b []byte, _ bool) { d.receive(b) }
+
+func (d delegate) receive(b []byte) {
+	states, claims, err := decode(b)
+	if err != nil {
+		d.config.Log.Warn("gossip message dropped", "error", err)
+		return
+	}
+	if refute := d.table.merge(states, claims); refute != nil {
+		d.enqueue("state "+refute.Node, []lb.NodeState{*refute}, nil)
+	}
+	d.config.Kick()
+}
+
+func (d delegate) NotifyJoin(n *memberlist.Node) {
+	d.table.join(n.Name)
+	d.config.Kick()
+}
+
+func (d delegate) NotifyUpdate(*memberlist.Node) {}
+
+func (d delegate) NotifyLeave(n *memberlist.Node) {
+	d.table.part(n.Name, n.State == memberlist.StateLeft)
+	d.config.Kick()
+}
+
+// logWriter turns memberlist's log lines into ours. What memberlist says of single packets (a node that is
+// suspected, a stranger with another key) is a matter of debugging; but an error is worth a warning now and
+// then, however many there are.
+type logWriter struct {
+	log  *slog.Logger
+	mu   sync.Mutex
+	last time.Time
+	kept int // errors since the last warning
+}
+
+func (w *logWriter) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	level, text := memberlistLevel(text)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if level == slog.LevelWarn {
+		if time.Since(w.last) < time.Minute {
+			w.kept++
+			level = slog.LevelDebug
+		} else {
+			text = fmt.Sprintf("%s (%d more since the last warning)", text, w.kept)
+			w.last, w.kept = time.Now(), 0
+		}
+	}
+	w.log.Log(context.Background(), level, text)
+	return len(line), nil
+}
+
+// memberlistLevel splits memberlist's "[ERR] memberlist: text". A failed ping or join has its own line.
+func memberlistLevel(line string) (slog.Level, string) {
+	mark, text, ok := strings.Cut(line, "] ")
+	if !ok {
+		return slog.LevelDebug, line
+	}
+	if mark == "[ERR" && !strings.Contains(text, "ping") && !strings.Contains(text, "push/pull") {
+		return slog.LevelWarn, text
+	}
+	return slog.LevelDebug, text
+}

@@ -1,0 +1,127 @@
+package gossip
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/fairlead-lb/fairlead/internal/lb"
+)
+
+// table is what this speaker knows, and what of it is news to the Engine. Merging is commutative,
+// associative and idempotent: speakers that heard the same, in whatever order, know the same.
+type table struct {
+	self string
+
+	mu     sync.Mutex
+	states map[string]lb.NodeState
+	claims map[netip.Addr]lb.Claim
+	alive  map[string]bool
+	news   lb.GossipUpdate
+}
+
+func newTable(self string) *table {
+	return &table{self: self, states: map[string]lb.NodeState{}, claims: map[netip.Addr]lb.Claim{}, alive: map[string]bool{}}
+}
+
+// merge takes in what another speaker said. It returns this node's own state if the others have to be told
+// of it again, because they remember a later one from before this speaker's start.
+func (t *table) merge(states []lb.NodeState, claims []lb.Claim) (refute *lb.NodeState) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range states {
+		known, ok := t.states[s.Node]
+		if ok && s.Version <= known.Version {
+			continue
+		}
+		if s.Node == t.self {
+			if ok {
+				known.Version = s.Version + 1
+				t.states[t.self] = known
+				refute = &known
+			}
+			continue
+		}
+		t.states[s.Node] = s
+		if t.alive[s.Node] {
+			t.news.Joined = append(t.news.Joined, s)
+		}
+	}
+	for _, c := range claims {
+		if c.Beats(t.claims[c.Address]) {
+			t.claims[c.Address] = c
+			t.news.Claims = append(t.news.Claims, c)
+		}
+	}
+	return refute
+}
+
+// publish takes in this node's own claims; they are no news to it. It returns those that count.
+func (t *table) publish(claims []lb.Claim) (count []lb.Claim) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range claims {
+		if c.Beats(t.claims[c.Address]) {
+			t.claims[c.Address] = c
+			count = append(count, c)
+		}
+	}
+	return count
+}
+
+// setSelf replaces this node's own state.
+func (t *table) setSelf(interfaces []lb.Interface) lb.NodeState {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := lb.NodeState{Node: t.self, Version: t.states[t.self].Version + 1, Interfaces: interfaces}
+	t.states[t.self] = s
+	return s
+}
+
+// all returns everything known, for another speaker to merge.
+func (t *table) all() ([]lb.NodeState, []lb.Claim) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Values(t.states)), slices.Collect(maps.Values(t.claims))
+}
+
+// join notes that a node takes part. It is news once its state is known.
+func (t *table) join(node string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.alive[node] = true
+	same := func(name string) bool { return name == node }
+	t.news.Left, t.news.Lost = slices.DeleteFunc(t.news.Left, same), slices.DeleteFunc(t.news.Lost, same)
+	if s, ok := t.states[node]; ok && node != t.self {
+		t.news.Joined = append(t.news.Joined, s)
+	}
+}
+
+// part notes that a node takes part no longer.
+func (t *table) part(node string, left bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.alive, node)
+	t.news.Joined = slices.DeleteFunc(t.news.Joined, func(s lb.NodeState) bool { return s.Node == node })
+	if left {
+		t.news.Left = append(t.news.Left, node)
+	} else {
+		t.news.Lost = append(t.news.Lost, node)
+	}
+}
+
+// members returns the nodes that take part, sorted, this one included.
+func (t *table) members() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Sorted(maps.Keys(t.alive))
+}
+
+func (t *table) take() lb.GossipUpdate {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	news := t.news
+	t.news = lb.GossipUpdate{}
+	return news
+}

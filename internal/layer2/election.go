@@ -1,0 +1,439 @@
+package layer2
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/lb"
+)
+
+// patience is how long the node that was chosen has to make its claim before the next one is: it may not
+// know of the address, because it cannot reach the API server.
+const patience = time.Second
+
+// VIP is an address that one node is to answer for.
+type VIP struct {
+	Address netip.Addr
+	Service lb.Key
+	// Scopes are the names of the scopes that cover the address. Without one nobody may own it.
+	Scopes []string
+	// Endpoints are the nodes with an endpoint that serves, where only those may own the address
+	// (externalTrafficPolicy: Local); nil where every node may.
+	Endpoints map[string]bool
+}
+
+// node is what the election knows of a node.
+type node struct {
+	// alive is true while the node's speaker takes part in gossip and serves.
+	alive bool
+	// lost marks a node that is not alive and did not say good-bye: it may be cut off from us, or we from it.
+	lost bool
+	// barred says why the node must own nothing; empty if it may.
+	barred     string
+	interfaces []lb.Interface
+}
+
+// Change is a change of what this node does for an address.
+type Change struct {
+	Address netip.Addr
+	Service lb.Key
+	// Owned tells whether this node answers from now on.
+	Owned bool
+	// Interfaces to answer on, while Owned.
+	Interfaces []string
+	// From is the node that owned the address before, if another did and this node takes over.
+	From string
+}
+
+// Elector decides who owns which address. All speakers that know the same come to the same result. It is
+// owned by one goroutine; what an event costs follows the addresses that it touches.
+type Elector struct {
+	self   string
+	scopes map[string]*Scope
+	nodes  map[string]*node
+	vips   map[netip.Addr]*vip
+	claims map[netip.Addr]lb.Claim
+	// owned are the addresses by owner as far as this node knows, those that an owner is awaited for included.
+	owned map[string]map[netip.Addr]*vip
+	// ownerless are the addresses that nobody may own as things are.
+	ownerless map[netip.Addr]*vip
+	awaited   map[netip.Addr]*vip
+	// queue holds the addresses to decide, in the order in which they came up: speakers that hear of
+	// addresses in one order choose owners for them in one order, and so with the same loads.
+	queue  []netip.Addr
+	queued map[netip.Addr]bool
+	// unheard is true while this node decides though no other speaker ever answered it.
+	unheard bool
+}
+
+// vip is a VIP and what became of it.
+type vip struct {
+	VIP
+	owner      string
+	since      time.Time       // of waiting for owner's claim; zero if owner has made it
+	passed     map[string]bool // nodes that were waited for in vain
+	answering  bool            // this node answers
+	interfaces []string        // on which it does
+	claim      lb.Claim        // this node's own, while it answers
+	told       lb.Key          // the Service of the last Change
+}
+
+// NewElector returns an elector for the node named self.
+func NewElector(self string) *Elector {
+	return &Elector{
+		self: self, scopes: map[string]*Scope{}, nodes: map[string]*node{}, vips: map[netip.Addr]*vip{},
+		claims: map[netip.Addr]lb.Claim{}, owned: map[string]map[netip.Addr]*vip{},
+		ownerless: map[netip.Addr]*vip{}, awaited: map[netip.Addr]*vip{}, queued: map[netip.Addr]bool{},
+	}
+}
+
+// SetVIP adds or replaces an address.
+func (e *Elector) SetVIP(v VIP) {
+	x := e.vips[v.Address]
+	if x == nil {
+		x = &vip{}
+		e.vips[v.Address] = x
+		e.ownerless[v.Address] = x
+	}
+	x.VIP = v
+	e.touch(v.Address)
+}
+
+// RemoveVIP forgets an address that nobody is to answer for any more.
+func (e *Elector) RemoveVIP(address netip.Addr) {
+	e.touch(address)
+	if x := e.vips[address]; x != nil {
+		x.Scopes = nil
+		x.Service = lb.Key{}
+	}
+}
+
+// SetScope adds or replaces a scope; only addresses that it can make a difference to are decided again.
+func (e *Elector) SetScope(s Scope) {
+	old := e.scopes[s.Name]
+	e.scopes[s.Name] = &s
+	if old == nil || !slices.Equal(old.Interfaces, s.Interfaces) {
+		e.touchAll(func(x *vip) bool { return slices.Contains(x.Scopes, s.Name) })
+		return
+	}
+	for name := range old.Nodes {
+		if !s.Nodes[name] {
+			e.touchNode(name)
+		}
+	}
+	e.touchUnsettled()
+}
+
+// RemoveScope removes a scope.
+func (e *Elector) RemoveScope(name string) {
+	delete(e.scopes, name)
+	e.touchAll(func(x *vip) bool { return slices.Contains(x.Scopes, name) })
+}
+
+// Unheard takes note that no other speaker answers although there are other nodes: it may be this node that
+// is cut off.
+func (e *Elector) Unheard() { e.unheard = true }
+
+// Join takes note of a node whose speaker serves, and of its interfaces. It tells whether the node is new.
+func (e *Elector) Join(name string, interfaces []lb.Interface) (fresh bool) {
+	n := e.node(name)
+	fresh = !n.alive
+	e.unheard = e.unheard && name == e.self
+	n.alive, n.lost, n.interfaces = true, false, interfaces
+	e.touchNode(name)
+	e.touchUnsettled()
+	return fresh
+}
+
+// Part takes note of a node whose speaker serves no longer; lost if it was not heard to leave.
+func (e *Elector) Part(name string, lost bool) {
+	n := e.node(name)
+	n.alive, n.lost = false, lost
+	e.touchNode(name)
+}
+
+// Bar keeps a node from owning anything, for a reason fit to show, or admits it again with an empty one.
+func (e *Elector) Bar(name, reason string) {
+	n := e.node(name)
+	if n.barred == reason {
+		return
+	}
+	n.barred = reason
+	e.touchNode(name)
+	e.touchUnsettled()
+}
+
+// RemoveNode forgets a node that is no longer in the cluster: it is not counted as lost.
+func (e *Elector) RemoveNode(name string) {
+	delete(e.nodes, name)
+	e.touchNode(name)
+}
+
+func (e *Elector) node(name string) *node {
+	if e.nodes[name] == nil {
+		e.nodes[name] = &node{}
+	}
+	return e.nodes[name]
+}
+
+// Hear takes note of a claim, this node's own included.
+func (e *Elector) Hear(c lb.Claim) {
+	if !c.Beats(e.claims[c.Address]) {
+		return
+	}
+	e.claims[c.Address] = c
+	e.touch(c.Address)
+}
+
+func (e *Elector) touch(address netip.Addr) {
+	if !e.queued[address] {
+		e.queued[address] = true
+		e.queue = append(e.queue, address)
+	}
+}
+
+func (e *Elector) touchNode(name string) { e.touchSorted(e.owned[name]) }
+
+// touchUnsettled queues the addresses that a node which comes or may do more can make a difference to.
+func (e *Elector) touchUnsettled() {
+	e.touchSorted(e.awaited)
+	e.touchSorted(e.ownerless)
+}
+
+// touchSorted queues addresses in their own order, which is the same for all speakers.
+func (e *Elector) touchSorted(set map[netip.Addr]*vip) {
+	for _, a := range slices.SortedFunc(keys(set), netip.Addr.Compare) {
+		e.touch(a)
+	}
+}
+
+func (e *Elector) touchAll(match func(*vip) bool) {
+	set := map[netip.Addr]*vip{}
+	for a, x := range e.vips {
+		if match(x) {
+			set[a] = x
+		}
+	}
+	e.touchSorted(set)
+}
+
+func keys[V any](m map[netip.Addr]V) func(func(netip.Addr) bool) {
+	return func(yield func(netip.Addr) bool) {
+		for a := range m {
+			if !yield(a) {
+				return
+			}
+		}
+	}
+}
+
+// Decide settles all that came up. It returns what changes for this node, and the claims that it makes,
+// which the caller tells the others. If it returns a wake time, it wants to be asked again then.
+func (e *Elector) Decide(now time.Time) (changes []Change, claims []lb.Claim, wake time.Time) {
+	late := map[netip.Addr]*vip{}
+	for a, x := range e.awaited {
+		if now.Sub(x.since) >= patience {
+			if x.passed == nil {
+				x.passed = map[string]bool{}
+			}
+			x.passed[x.owner] = true
+			late[a] = x
+		}
+	}
+	e.touchSorted(late)
+	queue := e.queue
+	e.queue = nil
+	clear(e.queued)
+	for _, a := range queue {
+		x := e.vips[a]
+		if x == nil {
+			continue
+		}
+		before, interfaces := x.answering, x.interfaces
+		from := e.claims[a].Node
+		if claim, made := e.settle(x, now); made {
+			claims = append(claims, claim)
+		}
+		if x.Service == (lb.Key{}) {
+			e.place(x, "")
+			delete(e.ownerless, a)
+			delete(e.vips, a)
+		}
+		if x.answering != before || (x.answering && (x.told != x.Service || !slices.Equal(interfaces, x.interfaces))) {
+			c := Change{Address: a, Service: x.told, Owned: x.answering, Interfaces: x.interfaces}
+			if x.answering {
+				c.Service, x.told = x.Service, x.Service
+			}
+			if x.answering && !before && from != e.self {
+				c.From = from
+			}
+			changes = append(changes, c)
+		}
+	}
+	for _, x := range e.awaited {
+		if at := x.since.Add(patience); wake.IsZero() || at.Before(wake) {
+			wake = at
+		}
+	}
+	return changes, claims, wake
+}
+
+// settle decides one address. It returns the claim that this node makes, if it makes one.
+func (e *Elector) settle(x *vip, now time.Time) (claim lb.Claim, made bool) {
+	heard := e.claims[x.Address]
+	if x.answering && heard.Node != e.self && heard.Provisional && !x.claim.Provisional && e.candidate(e.self, x) {
+		// It was the other one that was cut off, not we: it has to know that the owner is still there.
+		return e.take(x, heard.Epoch+1, false), true
+	}
+	if x.Service == (lb.Key{}) && x.answering && heard.Node == e.self {
+		e.silence(x)
+		e.claims[x.Address] = lb.Claim{Address: x.Address, Epoch: heard.Epoch + 1}
+		return e.claims[x.Address], true
+	}
+	if heard.Node != "" && e.candidate(heard.Node, x) {
+		x.passed = nil
+		e.place(x, heard.Node)
+		if heard.Node == e.self {
+			e.answer(x, heard)
+		} else {
+			e.silence(x)
+		}
+		return lb.Claim{}, false
+	}
+	chosen := e.choose(x)
+	switch {
+	case chosen == "":
+		e.place(x, "")
+		e.silence(x)
+	case chosen == e.self:
+		provisional := !e.majority() && (heard.Node == "" || e.lost(heard.Node))
+		return e.take(x, heard.Epoch+1, provisional), true
+	case x.owner != chosen || x.since.IsZero():
+		// This node may answer still; it does so until the other has made its claim.
+		e.place(x, chosen)
+		x.since = now
+		e.awaited[x.Address] = x
+	}
+	return lb.Claim{}, false
+}
+
+// take makes this node the owner.
+func (e *Elector) take(x *vip, epoch uint64, provisional bool) lb.Claim {
+	c := lb.Claim{Address: x.Address, Node: e.self, Epoch: epoch, Provisional: provisional}
+	e.claims[x.Address] = c
+	x.passed = nil
+	e.place(x, e.self)
+	e.answer(x, c)
+	return c
+}
+
+func (e *Elector) answer(x *vip, own lb.Claim) {
+	x.answering, x.claim, x.interfaces = true, own, e.reach(e.self, x)
+}
+
+func (e *Elector) silence(x *vip) { x.answering, x.claim, x.interfaces = false, lb.Claim{}, nil }
+
+// place books an address as owned by a node, or by nobody.
+func (e *Elector) place(x *vip, owner string) {
+	a := x.Address
+	delete(e.owned[x.owner], a)
+	delete(e.ownerless, a)
+	delete(e.awaited, a)
+	x.owner, x.since = owner, time.Time{}
+	if owner == "" {
+		e.ownerless[a] = x
+		return
+	}
+	if e.owned[owner] == nil {
+		e.owned[owner] = map[netip.Addr]*vip{}
+	}
+	e.owned[owner][a] = x
+}
+
+// choose returns the node that is to own an address which has no owner: the first by rank that is not
+// loaded by more than a quarter above the mean. Nodes that were waited for in vain come last.
+func (e *Elector) choose(x *vip) string {
+	type ranked struct {
+		node string
+		rank uint64
+		load int
+	}
+	var list []ranked
+	sum := 0
+	for name := range e.nodes {
+		if e.candidate(name, x) {
+			load := len(e.owned[name])
+			if x.owner == name {
+				load-- // without this address itself
+			}
+			list = append(list, ranked{name, lb.Rank(x.Address, name), load})
+			sum += load
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	slices.SortFunc(list, func(a, b ranked) int {
+		if p, q := x.passed[a.node], x.passed[b.node]; p != q {
+			if p {
+				return 1
+			}
+			return -1
+		}
+		return cmp.Or(cmp.Compare(b.rank, a.rank), cmp.Compare(a.node, b.node))
+	})
+	// ceil(1.25 × (sum+1)/n), in whole numbers
+	most := (5*(sum+1) + 4*len(list) - 1) / (4 * len(list))
+	for _, r := range list {
+		if r.load < most && !x.passed[r.node] {
+			return r.node
+		}
+	}
+	if x.passed[list[0].node] {
+		x.passed = nil // everybody was waited for in vain: begin again
+	}
+	return list[0].node
+}
+
+// candidate tells whether a node may own an address.
+func (e *Elector) candidate(name string, x *vip) bool {
+	n := e.nodes[name]
+	return n != nil && n.alive && n.barred == "" && (x.Endpoints == nil || x.Endpoints[name]) && len(e.reach(name, x)) > 0
+}
+
+// reach returns the interfaces on which a node may answer for an address, sorted.
+func (e *Elector) reach(name string, x *vip) (interfaces []string) {
+	for _, scope := range x.Scopes {
+		if s := e.scopes[scope]; s != nil && s.Nodes[name] {
+			interfaces = append(interfaces, s.reach(x.Address, e.nodes[name].interfaces)...)
+		}
+	}
+	slices.Sort(interfaces)
+	return slices.Compact(interfaces)
+}
+
+// majority tells whether this node sees more than half of the speakers that there are.
+func (e *Elector) majority() bool {
+	alive, lost := 0, 0
+	for _, n := range e.nodes {
+		if n.alive {
+			alive++
+		} else if n.lost {
+			lost++
+		}
+	}
+	return alive > lost && !e.unheard
+}
+
+func (e *Elector) lost(name string) bool { n := e.nodes[name]; return n != nil && n.lost }
+
+// Owners returns the owner of every address, as this node sees it; empty where nobody may own it.
+func (e *Elector) Owners() map[netip.Addr]string {
+	owners := make(map[netip.Addr]string, len(e.vips))
+	for a, x := range e.vips {
+		owners[a] = x.owner
+	}
+	return owners
+}

@@ -1,0 +1,115 @@
+package layer2
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Link is an interface of this node that addresses can be answered on.
+type Link struct {
+	lb.Interface
+	Index        int
+	HardwareAddr net.HardwareAddr
+}
+
+// Links lists, by name, the interfaces of this node that are up, speak Ethernet and are not a part of
+// another one (a bridge's port, a bond's slave). Virtual Ethernet without an address, as CNIs make one for
+// every Pod, is left out.
+func Links() ([]Link, error) {
+	all, err := netlink.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("listing interfaces: %w", err)
+	}
+	addresses, err := netlink.AddrList(nil, unix.AF_UNSPEC)
+	if err != nil {
+		return nil, fmt.Errorf("listing addresses: %w", err)
+	}
+	prefixes := map[int][]netip.Prefix{}
+	for _, a := range addresses {
+		ip, ok := netip.AddrFromSlice(a.IP)
+		ones, _ := a.Mask.Size()
+		if ip = ip.Unmap(); !ok || !ip.IsGlobalUnicast() {
+			continue
+		}
+		prefixes[a.LinkIndex] = append(prefixes[a.LinkIndex], netip.PrefixFrom(ip, ones))
+	}
+	var links []Link
+	for _, l := range all {
+		attrs := l.Attrs()
+		usable := attrs.Flags&net.FlagUp != 0 && attrs.Flags&net.FlagLoopback == 0 && attrs.MasterIndex == 0 &&
+			attrs.OperState != netlink.OperDown && attrs.OperState != netlink.OperLowerLayerDown &&
+			attrs.EncapType == "ether" && len(attrs.HardwareAddr) == 6
+		own := prefixes[attrs.Index]
+		if !usable || (l.Type() == "veth" && len(own) == 0) {
+			continue
+		}
+		slices.SortFunc(own, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
+		links = append(links, Link{lb.Interface{Name: attrs.Name, Prefixes: own}, attrs.Index, attrs.HardwareAddr})
+	}
+	slices.SortFunc(links, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
+	return links, nil
+}
+
+// WatchLinks calls changed whenever interfaces or their addresses may have changed, until ctx ends.
+func WatchLinks(ctx context.Context, log *slog.Logger, changed func()) error {
+	for {
+		if err := watchLinks(ctx, changed); err != nil && ctx.Err() == nil {
+			log.Warn("following interfaces failed, starting over", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second): // what happened in between is found by the call that follows
+			changed()
+		}
+	}
+}
+
+func watchLinks(ctx context.Context, changed func()) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	links, addresses := make(chan netlink.LinkUpdate), make(chan netlink.AddrUpdate)
+	failed := func(err error) { cancel(err) }
+	if err := netlink.LinkSubscribeWithOptions(links, ctx.Done(), netlink.LinkSubscribeOptions{ErrorCallback: failed}); err != nil {
+		return fmt.Errorf("subscribing to interfaces: %w", err)
+	}
+	defer drain(links)
+	if err := netlink.AddrSubscribeWithOptions(addresses, ctx.Done(), netlink.AddrSubscribeOptions{ErrorCallback: failed}); err != nil {
+		return fmt.Errorf("subscribing to addresses: %w", err)
+	}
+	defer drain(addresses)
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case _, ok := <-links:
+			if !ok {
+				return context.Cause(ctx)
+			}
+		case _, ok := <-addresses:
+			if !ok {
+				return context.Cause(ctx)
+			}
+		}
+		changed()
+	}
+}
+
+// drain takes what a subscription still has to say until it closes its channel: its goroutine would wait
+// for a reader for ever otherwise.
+func drain[T any](updates <-chan T) {
+	go func() {
+		for range updates {
+		}
+	}()
+}

@@ -1,0 +1,55 @@
+package lb
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"net/netip"
+)
+
+// Claim says that a node owns an address. Of all claims to an address the one that beats the others
+// counts, for everybody and for good, in whatever order they are heard: so speakers that heard the same
+// claims agree, and those that did not agree as soon as they have.
+type Claim struct {
+	Address netip.Addr
+	// Node that owns the address; empty once its owner has let go of an address that is no longer needed.
+	Node string
+	// Epoch grows with each change of owner.
+	Epoch uint64
+	// Provisional marks a takeover by a node that saw no majority of the speakers: it may be that node that
+	// is cut off and not the owner. An owner that is still there does not yield to it.
+	Provisional bool
+}
+
+// Beats tells whether c counts rather than other: the higher epoch does, then an unconditional claim, then
+// the higher rank. A claim never beats itself.
+func (c Claim) Beats(other Claim) bool {
+	switch {
+	case c.Epoch != other.Epoch:
+		return c.Epoch > other.Epoch
+	case c.Provisional != other.Provisional:
+		return other.Provisional
+	case c.Node == other.Node || c.Node == "":
+		return false
+	case other.Node == "":
+		return true
+	}
+	return Outranks(c.Address, c.Node, other.Node)
+}
+
+// Rank is a node's weight for an address in rendezvous hashing: a number that all speakers compute alike,
+// and that is as good as random between addresses, so that they spread over the nodes and those of a node
+// that is lost spread over the rest.
+func Rank(address netip.Addr, node string) uint64 {
+	b := address.As16()
+	sum := sha256.Sum256(append(b[:], node...))
+	return binary.BigEndian.Uint64(sum[:])
+}
+
+// Outranks tells whether node comes before other in an address's order. Names break a tie of ranks.
+func Outranks(address netip.Addr, node, other string) bool {
+	a, b := Rank(address, node), Rank(address, other)
+	if a != b {
+		return a > b
+	}
+	return node < other
+}
