@@ -178,6 +178,15 @@ func (a *Allocator) removePool(p *pool) {
 	delete(a.dirty, p.name)
 }
 
+// PoolOf returns the pool that an address is of.
+func (a *Allocator) PoolOf(addr netip.Addr) (name string, ok bool) {
+	e, ok := a.ranges.at(addr)
+	if !ok {
+		return "", false
+	}
+	return e.value.name, true
+}
+
 // Usage is how full a pool is in one family. Total and Available are exact: a /64 does not fit an int64.
 type Usage struct {
 	Total, Available *big.Int

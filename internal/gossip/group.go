@@ -18,6 +18,7 @@ import (
 
 	"github.com/fairlead-lb/fairlead/internal/lb"
 	"github.com/hashicorp/memberlist"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Config of a Group.
@@ -30,6 +31,8 @@ type Config struct {
 	// Key is the shared secret, of any length but zero. Who does not have it cannot join or listen.
 	Key []byte
 	Log *slog.Logger
+	// Metrics is where the group's metrics are registered.
+	Metrics prometheus.Registerer
 	// Kick is called when there is something to Take. It must not block.
 	Kick func()
 }
@@ -45,6 +48,8 @@ type Group struct {
 
 	mu    sync.Mutex
 	peers []netip.Addr
+
+	dropped prometheus.Counter
 }
 
 const (
@@ -72,6 +77,14 @@ func New(c Config) (*Group, error) {
 		RetransmitMult: 3,
 		NumNodes:       func() int { return max(1, len(g.Members())) },
 	}
+	g.dropped = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "fairlead_gossip_messages_dropped_total",
+		Help: "Messages of other speakers that could not be understood.",
+	})
+	c.Metrics.MustRegister(g.dropped, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "fairlead_gossip_members",
+		Help: "Speakers that take part in gossip as this one sees it, itself included.",
+	}, func() float64 { return float64(len(g.Members())) }))
 	return g, nil
 }
 
@@ -262,7 +275,8 @@ func (d delegate) MergeRemoteState(b []byte, _ bool) { d.receive(b) }
 func (d delegate) receive(b []byte) {
 	states, claims, err := decode(b)
 	if err != nil {
-		d.config.Log.Warn("gossip message dropped", "error", err)
+		d.dropped.Inc()
+		d.config.Log.Debug("gossip message dropped", "error", err)
 		return
 	}
 	if refute := d.table.merge(states, claims); refute != nil {

@@ -33,6 +33,8 @@ type node struct {
 	// barred says why the node must own nothing; empty if it may.
 	barred     string
 	interfaces []lb.Interface
+	// gone is true when the cluster has no such node (any more): once its speaker is gone too, it is forgotten.
+	gone bool
 }
 
 // Change is a change of what this node does for an address.
@@ -43,7 +45,10 @@ type Change struct {
 	Owned bool
 	// Interfaces to answer on, while Owned.
 	Interfaces []string
-	// From is the node that owned the address before, if another did and this node takes over.
+	// Claimed is true if this node became the owner just now, false if it goes on as one (after a restart of
+	// its speaker, or on other interfaces).
+	Claimed bool
+	// From is the node that owned the address before, if this node took over from another.
 	From string
 }
 
@@ -151,23 +156,31 @@ func (e *Elector) Join(name string, interfaces []lb.Interface) (fresh bool) {
 func (e *Elector) Part(name string, lost bool) {
 	n := e.node(name)
 	n.alive, n.lost = false, lost
+	if n.gone {
+		delete(e.nodes, name)
+	}
 	e.touchNode(name)
 }
 
 // Bar keeps a node from owning anything, for a reason fit to show, or admits it again with an empty one.
 func (e *Elector) Bar(name, reason string) {
 	n := e.node(name)
-	if n.barred == reason {
+	if n.barred == reason && !n.gone {
 		return
 	}
-	n.barred = reason
+	n.barred, n.gone = reason, false
 	e.touchNode(name)
 	e.touchUnsettled()
 }
 
-// RemoveNode forgets a node that is no longer in the cluster: it is not counted as lost.
+// RemoveNode takes note that the cluster has no such node any more: it may own nothing, and it does not
+// count as lost.
 func (e *Elector) RemoveNode(name string) {
-	delete(e.nodes, name)
+	n := e.node(name)
+	n.gone, n.barred, n.lost = true, "the cluster has no such node", false
+	if !n.alive {
+		delete(e.nodes, name)
+	}
 	e.touchNode(name)
 }
 
@@ -253,7 +266,8 @@ func (e *Elector) Decide(now time.Time) (changes []Change, claims []lb.Claim, wa
 		}
 		before, interfaces := x.answering, x.interfaces
 		from := e.claims[a].Node
-		if claim, made := e.settle(x, now); made {
+		claim, made := e.settle(x, now)
+		if made {
 			claims = append(claims, claim)
 		}
 		if x.Service == (lb.Key{}) {
@@ -266,7 +280,7 @@ func (e *Elector) Decide(now time.Time) (changes []Change, claims []lb.Claim, wa
 			if x.answering {
 				c.Service, x.told = x.Service, x.Service
 			}
-			if x.answering && !before && from != e.self {
+			if c.Claimed = x.answering && !before && made; c.Claimed && from != e.self {
 				c.From = from
 			}
 			changes = append(changes, c)

@@ -29,8 +29,11 @@ type Group interface {
 
 // Engine joins the Elector to the API's side, to gossip and to the wire. Its loop alone touches the Elector.
 type Engine struct {
-	// Changed is called, from the engine's loop, after this node began or ceased to answer for addresses.
+	// Changed is called, from the engine's loop, after this node began or ceased to answer for addresses, and
+	// without changes after something else of Status or of the group's members has changed.
 	Changed func([]Change)
+	// Lost is called, from the engine's loop, when a speaker was lost: it did not say good-bye.
+	Lost func(node string)
 
 	self      string
 	log       *slog.Logger
@@ -40,6 +43,7 @@ type Engine struct {
 	responder *Responder
 	announcer *Announcer
 	links     func() ([]Link, error)
+	relinked  bool
 
 	kick   chan struct{}
 	mu     sync.Mutex
@@ -63,7 +67,7 @@ type Owned struct {
 // NewEngine returns an engine for the node named self. Kick, of the result, is the group's.
 func NewEngine(self string, log *slog.Logger, metrics *Metrics) *Engine {
 	e := &Engine{
-		Changed: func([]Change) {}, self: self, log: log, metrics: metrics, elector: NewElector(self),
+		Changed: func([]Change) {}, Lost: func(string) {}, self: self, log: log, metrics: metrics, elector: NewElector(self),
 		responder: NewResponder(log, metrics), links: Links, kick: make(chan struct{}, 1),
 		status: Status{Owned: map[netip.Addr]Owned{}},
 	}
@@ -166,12 +170,16 @@ func (e *Engine) loop(ctx context.Context, relink <-chan struct{}) {
 		}
 		// In this order: once it has joined, what the others know is there to be taken in.
 		deciding = deciding || e.group.Joined()
-		e.takeIn()
+		changed := e.takeIn()
 		if !deciding {
 			continue
 		}
 		changes, claims, next := e.elector.Decide(time.Now())
 		e.apply(changes)
+		if changed || len(changes) > 0 || e.relinked {
+			e.relinked = false
+			e.Changed(changes)
+		}
 		if len(claims) > 0 {
 			e.group.Publish(claims)
 		}
@@ -181,8 +189,8 @@ func (e *Engine) loop(ctx context.Context, relink <-chan struct{}) {
 	}
 }
 
-// takeIn tells the elector what is new from the API's side and from gossip.
-func (e *Engine) takeIn() {
+// takeIn tells the elector what is new from the API's side and from gossip. It tells whether members changed.
+func (e *Engine) takeIn() (changed bool) {
 	e.mu.Lock()
 	inbox := e.inbox
 	e.inbox = nil
@@ -194,6 +202,7 @@ func (e *Engine) takeIn() {
 	for _, name := range news.Lost {
 		e.log.Warn("speaker lost", "node", name)
 		e.elector.Part(name, true)
+		e.Lost(name)
 	}
 	for _, name := range news.Left {
 		e.log.Info("speaker left", "node", name)
@@ -207,6 +216,7 @@ func (e *Engine) takeIn() {
 	for _, c := range news.Claims {
 		e.elector.Hear(c)
 	}
+	return len(news.Lost)+len(news.Left)+len(news.Joined) > 0
 }
 
 // relink looks at the interfaces of this node and tells everybody whom it concerns.
@@ -229,6 +239,7 @@ func (e *Engine) relink() error {
 	if same {
 		return nil
 	}
+	e.relinked = true
 	e.elector.Join(e.self, shared)
 	e.group.SetInterfaces(shared)
 	return nil
@@ -269,5 +280,4 @@ func (e *Engine) apply(changes []Change) {
 	}
 	e.metrics.owned.Set(float64(len(e.status.Owned)))
 	e.mu.Unlock()
-	e.Changed(changes)
 }

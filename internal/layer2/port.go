@@ -13,6 +13,7 @@ import (
 	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/packet"
 	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
 )
 
 // conn is the socket that a port needs: frames in, frames out.
@@ -53,6 +54,15 @@ func mustAssemble(program ...bpf.Instruction) []bpf.RawInstruction {
 		panic(err) // a constant of this file
 	}
 	return raw
+}
+
+// CheckPrivileges returns an error that says what is missing if this process may not open packet sockets.
+func CheckPrivileges() error {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("opening a packet socket, without which ARP and Neighbor Discovery cannot be answered (it takes the capability NET_RAW): %w", err)
+	}
+	return unix.Close(fd)
 }
 
 func openPort(l Link, log *slog.Logger, metrics *Metrics) (*port, error) {

@@ -1,0 +1,150 @@
+// Command speaker runs on every node: it agrees with the other speakers on one owner for each Service
+// address, and answers ARP and Neighbor Discovery for those that its node owns.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/daemon"
+	"github.com/fairlead-lb/fairlead/internal/gossip"
+	"github.com/fairlead-lb/fairlead/internal/k8s"
+	"github.com/fairlead-lb/fairlead/internal/k8s/speaker"
+	"github.com/fairlead-lb/fairlead/internal/layer2"
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	"github.com/spf13/cobra"
+)
+
+type options struct {
+	daemon.Options
+	node          string
+	gossipAddress string
+	gossipPort    uint16
+	gossipKeyFile string
+}
+
+func main() {
+	var o options
+	cmd := &cobra.Command{
+		Use:   "speaker",
+		Short: "Makes the external addresses of Services reachable through this node",
+		Long: `The speaker runs on every node. Speakers agree by gossip on one owner for each
+external address; the owner answers ARP and Neighbor Discovery for it.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	o.AddFlags(f, ":7573")
+	f.StringVar(&o.node, "node-name", os.Getenv("NODE_NAME"), "`NAME` of the Node that this speaker runs on; the default\nis $NODE_NAME")
+	f.StringVar(&o.gossipAddress, "gossip-address", "", "`ADDRESS` to gossip on; without it the Node's first\nInternalIP")
+	f.Uint16Var(&o.gossipPort, "gossip-port", 7956, "`PORT` to gossip on, TCP and UDP, the same on every node")
+	f.StringVar(&o.gossipKeyFile, "gossip-key-file", "", "`FILE` with the secret that all speakers share")
+	os.Exit(daemon.Execute(cmd))
+}
+
+func (o *options) validate() error {
+	if err := o.Options.Validate(); err != nil {
+		return err
+	}
+	switch {
+	case o.node == "":
+		return daemon.UsageError{Err: errors.New("--node-name is empty, and so is $NODE_NAME: name the Node that this speaker runs on")}
+	case o.gossipKeyFile == "":
+		return daemon.UsageError{Err: errors.New("--gossip-key-file is empty: name a file with the secret that all speakers share")}
+	case o.gossipPort == 0:
+		return daemon.UsageError{Err: errors.New("--gossip-port 0 is not a port")}
+	}
+	if o.gossipAddress != "" {
+		if _, err := lb.ParseAddr(o.gossipAddress); err != nil {
+			return daemon.UsageError{Err: fmt.Errorf("--gossip-address %w", err)}
+		}
+	}
+	return nil
+}
+
+func run(ctx context.Context, o options) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	log, _ := o.Logger(os.Stderr)
+	slog.SetDefault(log)
+	k8s.CaptureLogs(log)
+	key, err := os.ReadFile(o.gossipKeyFile)
+	if err != nil {
+		return fmt.Errorf("--gossip-key-file: %w", err)
+	}
+	if err := layer2.CheckPrivileges(); err != nil {
+		return err
+	}
+	registry := daemon.NewRegistry()
+	cluster, err := k8s.Connect(o.Kubeconfig, "fairlead-speaker", daemon.Current(), log, registry)
+	if err != nil {
+		return err
+	}
+	events := k8s.NewRecorder(cluster, "fairlead-speaker", o.node, log, registry)
+	engine := layer2.NewEngine(o.node, log, layer2.NewMetrics(registry))
+	config := speaker.Config{
+		Node: o.node, Class: o.LoadBalancerClass, Version: daemon.Current(),
+		Cluster: cluster, Engine: engine, Events: events, Log: log,
+	}
+	s := speaker.New(config)
+	log.Info("starting", "version", daemon.Current(), "node", o.node)
+
+	// The speaker proper begins once all that the API server knows is known.
+	serve := func(ctx context.Context) error {
+		address, err := prepare(ctx, s, o)
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		group, err := gossip.New(gossip.Config{
+			Node: o.node, Address: address, Port: int(o.gossipPort), Key: key, Log: log, Kick: engine.Kick, Metrics: registry,
+		})
+		if err != nil {
+			return fmt.Errorf("--gossip-key-file %s: %w", o.gossipKeyFile, err)
+		}
+		s.FollowPeers(lb.FamilyOf(address), group.SetPeers)
+		status := speaker.NewStatus(config, group.Members)
+		engine.Changed = func(changes []layer2.Change) { s.Tell(changes); status.Kick() }
+		engine.Lost = status.Lost
+		log.Info("serving", "gossip", netip.AddrPortFrom(address, o.gossipPort))
+		return daemon.Run(ctx, s, status, status.Watch(),
+			daemon.TaskFunc(func(ctx context.Context) error { return engine.Run(ctx, group) }))
+	}
+	tasks := []daemon.Task{
+		&daemon.HTTP{Address: o.HTTPAddress, Metrics: registry, Ready: s.Waiting, Log: log}, events, daemon.TaskFunc(serve),
+	}
+	for _, w := range s.Watches() {
+		tasks = append(tasks, w)
+	}
+	err = daemon.Run(ctx, tasks...)
+	log.Info("stopped")
+	return err
+}
+
+// prepare waits for the API server and returns the address to gossip on.
+func prepare(ctx context.Context, s *speaker.Speaker, o options) (netip.Addr, error) {
+	if err := s.Prepare(ctx); err != nil {
+		return netip.Addr{}, nil // told to stop
+	}
+	if o.gossipAddress != "" {
+		return lb.ParseAddr(o.gossipAddress)
+	}
+	for told := false; ; told = true {
+		if addresses := s.Addresses(); len(addresses) > 0 {
+			return addresses[0], nil
+		}
+		if !told {
+			slog.Warn("the Node does not exist or has no InternalIP yet, waiting", "node", o.node)
+		}
+		select {
+		case <-ctx.Done():
+			return netip.Addr{}, nil
+		case <-time.After(time.Second):
+		}
+	}
+}

@@ -1,0 +1,231 @@
+package speaker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+
+	"github.com/fairlead-lb/fairlead/internal/allocator"
+	"github.com/fairlead-lb/fairlead/internal/generated/informers/externalversions/api/v1alpha1"
+	"github.com/fairlead-lb/fairlead/internal/k8s"
+	"github.com/fairlead-lb/fairlead/internal/layer2"
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	discoveryinformers "k8s.io/client-go/informers/discovery/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+)
+
+// Config of a Speaker.
+type Config struct {
+	Node string
+	// Class is --load-balancer-class.
+	Class   string
+	Version string
+	Cluster *k8s.Cluster
+	Engine  *layer2.Engine
+	Events  *k8s.Recorder
+	Log     *slog.Logger
+}
+
+// Speaker tells the engine what the API server knows.
+type Speaker struct {
+	config Config
+	queue  workqueue.TypedInterface[item]
+
+	services, slices, nodes, pools, advertisements *k8s.Watch
+
+	// The rest is the loop's alone.
+	byPool     *allocator.Allocator // which pool an address is of, by the same rule as the controller's
+	poolLabels map[string]labels.Set
+	adverts    map[string]*advertisement
+	known      map[string]node
+	vips       map[lb.Key][]layer2.VIP
+	holder     map[netip.Addr]lb.Key // the Service that an address counts for
+	// peersChanged is told where the other nodes are.
+	peersChanged func(map[string]node)
+}
+
+// item is an object to look at again.
+type item struct {
+	kind kind
+	key  lb.Key
+}
+
+type kind uint8
+
+const (
+	kindService kind = iota
+	kindNode
+	kindAdvertisement
+	kindPools // all of them: they are few, and which one an address is of depends on the others
+)
+
+const (
+	byService = "service"
+	byIP      = "ip"
+)
+
+// New prepares a speaker. Nothing is watched before Run.
+func New(c Config) *Speaker {
+	s := &Speaker{
+		config: c, queue: workqueue.NewTyped[item](), byPool: allocator.New(),
+		poolLabels: map[string]labels.Set{}, adverts: map[string]*advertisement{}, known: map[string]node{},
+		vips: map[lb.Key][]layer2.VIP{}, holder: map[netip.Addr]lb.Key{},
+		peersChanged: func(map[string]node) {},
+	}
+	s.services = k8s.WatchServices(c.Cluster, c.Log)
+	s.index(s.services, byIP, func(object any) ([]string, error) {
+		svc, ok := object.(*corev1.Service)
+		if !ok {
+			return nil, nil
+		}
+		var ips []string
+		for _, ip := range k8s.IngressIPs(svc) {
+			ips = append(ips, ip.String())
+		}
+		return ips, nil
+	})
+	s.slices = k8s.NewWatch("EndpointSlices",
+		discoveryinformers.NewEndpointSliceInformer(c.Cluster.Core, metav1.NamespaceAll, 0, cache.Indexers{}), trimSlice, c.Log)
+	s.index(s.slices, byService, func(object any) ([]string, error) {
+		if slice, ok := object.(*discoveryv1.EndpointSlice); ok {
+			return []string{serviceOf(slice).String()}, nil
+		}
+		return nil, nil
+	})
+	s.nodes = k8s.NewWatch("Nodes", coreinformers.NewNodeInformer(c.Cluster.Core, 0, cache.Indexers{}), trimNode, c.Log)
+	s.pools = k8s.WatchPools(c.Cluster, c.Log)
+	s.advertisements = k8s.NewWatch("L2Advertisements",
+		v1alpha1.NewL2AdvertisementInformer(c.Cluster.Fairlead, 0, cache.Indexers{}), k8s.Trim, c.Log)
+
+	s.follow(s.services, func(o metav1.Object) item { return item{kindService, k8s.Key(o)} })
+	s.follow(s.slices, func(o metav1.Object) item { return item{kindService, serviceOf(o)} })
+	s.follow(s.nodes, func(o metav1.Object) item { return item{kindNode, k8s.Key(o)} })
+	s.follow(s.pools, func(metav1.Object) item { return item{kind: kindPools} })
+	s.follow(s.advertisements, func(o metav1.Object) item { return item{kindAdvertisement, k8s.Key(o)} })
+	return s
+}
+
+// serviceOf returns the Service that an EndpointSlice is of.
+func serviceOf(slice metav1.Object) lb.Key {
+	return lb.Key{Namespace: slice.GetNamespace(), Name: slice.GetLabels()[discoveryv1.LabelServiceName]}
+}
+
+func (s *Speaker) index(w *k8s.Watch, name string, f cache.IndexFunc) {
+	if err := w.AddIndexers(cache.Indexers{name: f}); err != nil {
+		panic(fmt.Sprintf("indexing: %v", err)) // only of an informer that runs already
+	}
+}
+
+// follow has the loop look at an item whenever an object changes.
+func (s *Speaker) follow(w *k8s.Watch, of func(metav1.Object) item) {
+	enqueue := func(object any) {
+		if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+			object = tombstone.Obj
+		}
+		if o, ok := object.(metav1.Object); ok {
+			s.queue.Add(of(o))
+		}
+	}
+	_, err := w.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: enqueue, DeleteFunc: enqueue,
+		UpdateFunc: func(before, now any) {
+			if w == s.services || !onlyStatus(before, now) {
+				enqueue(now)
+			}
+		},
+	})
+	if err != nil {
+		panic(fmt.Sprintf("following: %v", err)) // only of an informer that was stopped
+	}
+}
+
+// onlyStatus tells whether an update of one of our own resources changed nothing but its status, which the
+// controller writes and nobody here reads. Trimmed Nodes and EndpointSlices have no generation; of Services
+// it is the status that matters here.
+func onlyStatus(before, now any) bool {
+	b, ok := before.(metav1.Object)
+	n, also := now.(metav1.Object)
+	return ok && also && n.GetGeneration() > 0 && b.GetGeneration() == n.GetGeneration() &&
+		b.GetUID() == n.GetUID() && maps.Equal(b.GetLabels(), n.GetLabels())
+}
+
+// Watches are the tasks that have to run beside the speaker's own.
+func (s *Speaker) Watches() []*k8s.Watch {
+	return []*k8s.Watch{s.services, s.slices, s.nodes, s.pools, s.advertisements}
+}
+
+// Waiting returns nil once all that the API server knows is in memory, else what is not.
+func (s *Speaker) Waiting() error {
+	for _, w := range s.Watches() {
+		if err := w.Waiting(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Prepare waits until everything is known, and tells it the engine.
+func (s *Speaker) Prepare(ctx context.Context) error {
+	for _, w := range s.Watches() {
+		if !cache.WaitForCacheSync(ctx.Done(), w.HasSynced) {
+			return ctx.Err()
+		}
+	}
+	s.setPools()
+	for _, o := range s.nodes.GetStore().List() {
+		s.setNode(k8s.Key(o.(*corev1.Node)))
+	}
+	for _, o := range s.advertisements.GetStore().List() {
+		s.setAdvertisement(k8s.Key(o.(metav1.Object)))
+	}
+	for _, o := range s.services.GetStore().List() {
+		s.setService(k8s.Key(o.(*corev1.Service)))
+	}
+	return nil
+}
+
+// Addresses returns this node's InternalIPs, as far as the API server knows them.
+func (s *Speaker) Addresses() []netip.Addr {
+	object, exists, _ := s.nodes.GetStore().GetByKey(s.config.Node)
+	if !exists {
+		return nil
+	}
+	return newNode(object.(*corev1.Node)).addresses
+}
+
+// FollowPeers has tell called, now and at each change, with the addresses of the other nodes in one family.
+// It is to be called between Prepare and Run.
+func (s *Speaker) FollowPeers(family lb.Family, tell func([]netip.Addr)) {
+	s.peersChanged = func(nodes map[string]node) { tell(peers(nodes, s.config.Node, family)) }
+	s.peersChanged(s.known)
+}
+
+// Run tells the engine of every change until ctx ends.
+func (s *Speaker) Run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, s.queue.ShutDown)()
+	for {
+		i, shutdown := s.queue.Get()
+		if shutdown {
+			return nil
+		}
+		switch i.kind {
+		case kindService:
+			s.setService(i.key)
+		case kindNode:
+			s.setNode(i.key)
+		case kindAdvertisement:
+			s.setAdvertisement(i.key)
+		case kindPools:
+			s.setPools()
+		}
+		s.queue.Done(i)
+	}
+}
