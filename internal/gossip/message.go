@@ -28,10 +28,10 @@ type iface struct {
 }
 
 type claim struct {
-	Address     netip.Addr `cbor:"1,keyasint"`
-	Node        string     `cbor:"2,keyasint,omitempty"`
-	Epoch       uint64     `cbor:"3,keyasint"`
-	Provisional bool       `cbor:"4,keyasint,omitempty"`
+	Address  netip.Addr  `cbor:"1,keyasint"`
+	Node     string      `cbor:"2,keyasint,omitempty"`
+	Epoch    uint64      `cbor:"3,keyasint"`
+	Standing lb.Standing `cbor:"4,keyasint,omitempty"`
 }
 
 // maxEpoch bounds what is believed: an epoch is a count of takeovers, and one more must always fit.
@@ -77,7 +77,7 @@ func decode(b []byte) (states []lb.NodeState, claims []lb.Claim, err error) {
 		if !c.Address.IsValid() || c.Address.Is4In6() || c.Address.Zone() != "" {
 			return nil, nil, errors.New("a gossip message has a claim without a valid address")
 		}
-		if c.Epoch > maxEpoch || (c.Node != "" && !nodeName(c.Node)) {
+		if c.Epoch > maxEpoch || c.Standing > lb.Provisional || (c.Node != "" && !nodeName(c.Node)) {
 			return nil, nil, fmt.Errorf("a gossip message has an impossible claim to %s", c.Address)
 		}
 		claims = append(claims, lb.Claim(c))

@@ -13,6 +13,15 @@ import (
 // know of the address, because it cannot reach the API server.
 const patience = time.Second
 
+const (
+	// confirmAfter is how long a majority has to be seen after a takeover until the takeover is for good: by
+	// then a node that was being cut off has seen all the others go.
+	confirmAfter = 3 * time.Second
+	// steadyAfter is how long a majority has to be seen until an owner that missed it counts as having been
+	// there all the time again.
+	steadyAfter = 10 * time.Second
+)
+
 // VIP is an address that one node is to answer for.
 type VIP struct {
 	Address netip.Addr
@@ -65,10 +74,16 @@ type Elector struct {
 	// ownerless are the addresses that nobody may own as things are.
 	ownerless map[netip.Addr]*vip
 	awaited   map[netip.Addr]*vip
+	waits     deadlines
 	// queue holds the addresses to decide, in the order in which they came up: speakers that hear of
 	// addresses in one order choose owners for them in one order, and so with the same loads.
 	queue  []netip.Addr
 	queued map[netip.Addr]bool
+	// pending are this node's takeovers that are not confirmed yet.
+	pending deadlines
+	// outvoted is true while this node sees no majority; it saw one again at regained.
+	outvoted bool
+	regained time.Time
 	// unheard is true while this node decides though no other speaker ever answered it.
 	unheard bool
 }
@@ -82,6 +97,7 @@ type vip struct {
 	answering  bool            // this node answers
 	interfaces []string        // on which it does
 	claim      lb.Claim        // this node's own, while it answers
+	took       time.Time       // when it made that claim
 	told       lb.Key          // the Service of the last Change
 }
 
@@ -90,7 +106,8 @@ func NewElector(self string) *Elector {
 	return &Elector{
 		self: self, scopes: map[string]*Scope{}, nodes: map[string]*node{}, vips: map[netip.Addr]*vip{},
 		claims: map[netip.Addr]lb.Claim{}, owned: map[string]map[netip.Addr]*vip{},
-		ownerless: map[netip.Addr]*vip{}, awaited: map[netip.Addr]*vip{}, queued: map[netip.Addr]bool{},
+		ownerless: map[netip.Addr]*vip{}, awaited: map[netip.Addr]*vip{},
+		waits: deadlines{after: patience}, pending: deadlines{after: confirmAfter}, queued: map[netip.Addr]bool{},
 	}
 }
 
@@ -245,17 +262,19 @@ func keys[V any](m map[netip.Addr]V) func(func(netip.Addr) bool) {
 // Decide settles all that came up. It returns what changes for this node, and the claims that it makes,
 // which the caller tells the others. If it returns a wake time, it wants to be asked again then.
 func (e *Elector) Decide(now time.Time) (changes []Change, claims []lb.Claim, wake time.Time) {
-	late := map[netip.Addr]*vip{}
-	for a, x := range e.awaited {
-		if now.Sub(x.since) >= patience {
-			if x.passed == nil {
-				x.passed = map[string]bool{}
-			}
-			x.passed[x.owner] = true
-			late[a] = x
+	e.count(now)
+	claims = e.confirm(now)
+	for _, a := range e.waits.due(now, func(d deadline) bool {
+		x := e.awaited[d.address]
+		return x != nil && x.since.Equal(d.since)
+	}) {
+		x := e.awaited[a]
+		if x.passed == nil {
+			x.passed = map[string]bool{}
 		}
+		x.passed[x.owner] = true
+		e.touch(a)
 	}
-	e.touchSorted(late)
 	queue := e.queue
 	e.queue = nil
 	clear(e.queued)
@@ -286,20 +305,50 @@ func (e *Elector) Decide(now time.Time) (changes []Change, claims []lb.Claim, wa
 			changes = append(changes, c)
 		}
 	}
-	for _, x := range e.awaited {
-		if at := x.since.Add(patience); wake.IsZero() || at.Before(wake) {
-			wake = at
-		}
+	wake = e.waits.next()
+	if at := e.pending.next(); wake.IsZero() || (!at.IsZero() && at.Before(wake)) {
+		wake = at
 	}
 	return changes, claims, wake
+}
+
+// count takes note whether this node sees a majority.
+func (e *Elector) count(now time.Time) {
+	switch majority := e.majority(); {
+	case !majority:
+		e.outvoted = true
+		e.pending.queue = nil // they stay as sure as they were
+	case e.outvoted:
+		e.outvoted, e.regained = false, now
+	}
+}
+
+// steady tells whether this node has been in the majority for so long that it cannot have been cut off when
+// another one took an address over from it.
+func (e *Elector) steady(now time.Time) bool {
+	return !e.outvoted && (e.regained.IsZero() || now.Sub(e.regained) >= steadyAfter)
+}
+
+// confirm makes those takeovers good that were long enough ago.
+func (e *Elector) confirm(now time.Time) (claims []lb.Claim) {
+	for _, a := range e.pending.due(now, func(d deadline) bool {
+		x := e.vips[d.address]
+		return x != nil && x.answering && x.took.Equal(d.since) && x.claim.Standing == lb.Pending && e.claims[d.address] == x.claim
+	}) {
+		x := e.vips[a]
+		x.claim.Standing = lb.Confirmed
+		e.claims[a] = x.claim
+		claims = append(claims, x.claim)
+	}
+	return claims
 }
 
 // settle decides one address. It returns the claim that this node makes, if it makes one.
 func (e *Elector) settle(x *vip, now time.Time) (claim lb.Claim, made bool) {
 	heard := e.claims[x.Address]
-	if x.answering && heard.Node != e.self && heard.Provisional && !x.claim.Provisional && e.candidate(e.self, x) {
+	if x.answering && heard.Node != e.self && e.contests(x, heard, now) {
 		// It was the other one that was cut off, not we: it has to know that the owner is still there.
-		return e.take(x, heard.Epoch+1, false), true
+		return e.take(x, heard.Epoch+1, lb.Confirmed, now), true
 	}
 	if x.Service == (lb.Key{}) && x.answering && heard.Node == e.self {
 		e.silence(x)
@@ -322,22 +371,50 @@ func (e *Elector) settle(x *vip, now time.Time) (claim lb.Claim, made bool) {
 		e.place(x, "")
 		e.silence(x)
 	case chosen == e.self:
-		provisional := !e.majority() && (heard.Node == "" || e.lost(heard.Node))
-		return e.take(x, heard.Epoch+1, provisional), true
+		return e.take(x, heard.Epoch+1, e.standing(heard.Node), now), true
 	case x.owner != chosen || x.since.IsZero():
 		// This node may answer still; it does so until the other has made its claim.
 		e.place(x, chosen)
 		x.since = now
 		e.awaited[x.Address] = x
+		e.waits.add(x.Address, now)
 	}
 	return lb.Claim{}, false
 }
 
+// contests tells whether this node, which answers, has reason to insist against a claim that beats its own.
+func (e *Elector) contests(x *vip, heard lb.Claim, now time.Time) bool {
+	if !e.candidate(e.self, x) {
+		return false
+	}
+	switch heard.Standing {
+	case lb.Pending:
+		return e.steady(now)
+	case lb.Provisional:
+		return x.claim.Standing != lb.Provisional || e.steady(now)
+	}
+	return false
+}
+
+// standing is how sure this node is when it takes over from another, or from nobody.
+func (e *Elector) standing(from string) lb.Standing {
+	switch n := e.nodes[from]; {
+	case e.outvoted:
+		return lb.Provisional
+	case n != nil && n.lost:
+		return lb.Pending
+	}
+	return lb.Confirmed
+}
+
 // take makes this node the owner.
-func (e *Elector) take(x *vip, epoch uint64, provisional bool) lb.Claim {
-	c := lb.Claim{Address: x.Address, Node: e.self, Epoch: epoch, Provisional: provisional}
+func (e *Elector) take(x *vip, epoch uint64, standing lb.Standing, now time.Time) lb.Claim {
+	c := lb.Claim{Address: x.Address, Node: e.self, Epoch: epoch, Standing: standing}
 	e.claims[x.Address] = c
-	x.passed = nil
+	if standing == lb.Pending {
+		e.pending.add(x.Address, now)
+	}
+	x.passed, x.took = nil, now
 	e.place(x, e.self)
 	e.answer(x, c)
 	return c
@@ -367,8 +444,13 @@ func (e *Elector) place(x *vip, owner string) {
 }
 
 // choose returns the node that is to own an address which has no owner: the first by rank that is not
-// loaded by more than a quarter above the mean. Nodes that were waited for in vain come last.
+// loaded by more than a quarter above the mean. Nodes that were waited for in vain come last. Who is the
+// owner already, by this node's book, is chosen again: the claim that counts may be that of a node which
+// was cut off and that we do not see yet, and the owner is about to contest it.
 func (e *Elector) choose(x *vip) string {
+	if x.owner != "" && !x.passed[x.owner] && e.candidate(x.owner, x) {
+		return x.owner
+	}
 	type ranked struct {
 		node string
 		rank uint64
@@ -440,8 +522,6 @@ func (e *Elector) majority() bool {
 	}
 	return alive > lost && !e.unheard
 }
-
-func (e *Elector) lost(name string) bool { n := e.nodes[name]; return n != nil && n.lost }
 
 // Owners returns the owner of every address, as this node sees it; empty where nobody may own it.
 func (e *Elector) Owners() map[netip.Addr]string {

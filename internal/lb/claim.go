@@ -14,20 +14,32 @@ type Claim struct {
 	// Node that owns the address; empty once its owner has let go of an address that is no longer needed.
 	Node string
 	// Epoch grows with each change of owner.
-	Epoch uint64
-	// Provisional marks a takeover by a node that saw no majority of the speakers: it may be that node that
-	// is cut off and not the owner. An owner that is still there does not yield to it.
-	Provisional bool
+	Epoch    uint64
+	Standing Standing
 }
 
-// Beats tells whether c counts rather than other: the higher epoch does, then an unconditional claim, then
-// the higher rank. A claim never beats itself.
+// Standing says how sure a claimant is that the owner before it is gone, and is not itself cut off.
+type Standing uint8
+
+const (
+	// Confirmed: there was no other owner, it said good-bye, or a majority of the speakers has been seen for
+	// a while since the takeover. Nobody contests it.
+	Confirmed Standing = iota
+	// Pending: a majority was seen at the takeover. A node that is being cut off sees the others go one by
+	// one, and so has a majority a moment longer: an owner that was in the majority all the time contests it.
+	Pending
+	// Provisional: no majority was seen. An owner that is still there contests it.
+	Provisional
+)
+
+// Beats tells whether c counts rather than other: the higher epoch does, then the surer standing, then the
+// higher rank. A claim never beats itself.
 func (c Claim) Beats(other Claim) bool {
 	switch {
 	case c.Epoch != other.Epoch:
 		return c.Epoch > other.Epoch
-	case c.Provisional != other.Provisional:
-		return other.Provisional
+	case c.Standing != other.Standing:
+		return c.Standing < other.Standing
 	case c.Node == other.Node || c.Node == "":
 		return false
 	case other.Node == "":

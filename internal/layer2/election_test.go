@@ -1,0 +1,341 @@
+package layer2
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	"github.com/google/go-cmp/cmp"
+)
+
+var segment = []lb.Interface{{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.11/24")}}}
+
+func address(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}) }
+
+func service(i int) lb.Key { return lb.Key{Namespace: "default", Name: fmt.Sprint("s", i)} }
+
+// everywhere is a scope of all the nodes named.
+func everywhere(nodes ...string) Scope {
+	s := Scope{Name: "all", Nodes: map[string]bool{}}
+	for _, n := range nodes {
+		s.Nodes[n] = true
+	}
+	return s
+}
+
+// one returns an elector of node a that knows nodes a, b and c on one segment.
+func one() *Elector {
+	e := NewElector("a")
+	e.SetScope(everywhere("a", "b", "c"))
+	for _, n := range []string{"a", "b", "c"} {
+		e.Join(n, segment)
+	}
+	return e
+}
+
+func (e *Elector) ownerOf(a netip.Addr) string { return e.Owners()[a] }
+
+// ranked returns addresses whose first node by rank is the one named.
+func ranked(node string, others ...string) netip.Addr {
+	for i := 1; i < 250; i++ {
+		first := true
+		for _, o := range others {
+			first = first && lb.Outranks(address(i), node, o)
+		}
+		if first {
+			return address(i)
+		}
+	}
+	panic("none")
+}
+
+func TestElection(t *testing.T) {
+	mine, theirs := ranked("a", "b", "c"), ranked("b", "a", "c")
+	at := time.Unix(0, 0)
+	vip := func(a netip.Addr) VIP { return VIP{Address: a, Service: service(1), Scopes: []string{"all"}} }
+
+	t.Run("the first by rank claims an address that nobody has", func(t *testing.T) {
+		e := one()
+		e.SetVIP(vip(mine))
+		changes, claims, wake := e.Decide(at)
+		want := []Change{{Address: mine, Service: service(1), Owned: true, Interfaces: []string{"eth0"}, Claimed: true}}
+		if diff := cmp.Diff(want, changes, comparers); diff != "" {
+			t.Errorf("changes (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]lb.Claim{{Address: mine, Node: "a", Epoch: 1}}, claims, comparers); diff != "" {
+			t.Errorf("claims (-want +got):\n%s", diff)
+		}
+		if !wake.IsZero() {
+			t.Errorf("wants to be woken at %v", wake)
+		}
+	})
+	t.Run("a claim counts more than rank", func(t *testing.T) {
+		e := one()
+		e.Hear(lb.Claim{Address: mine, Node: "c", Epoch: 4})
+		e.SetVIP(vip(mine))
+		if changes, claims, _ := e.Decide(at); len(changes)+len(claims) > 0 || e.ownerOf(mine) != "c" {
+			t.Errorf("owner %s, changes %v, claims %v", e.ownerOf(mine), changes, claims)
+		}
+	})
+	t.Run("after a restart a node goes on with what the others know to be its own", func(t *testing.T) {
+		e := one()
+		e.Hear(lb.Claim{Address: theirs, Node: "a", Epoch: 4})
+		e.SetVIP(vip(theirs))
+		changes, claims, _ := e.Decide(at)
+		if len(claims) > 0 || len(changes) != 1 || !changes[0].Owned || changes[0].Claimed {
+			t.Errorf("changes %v, claims %v", changes, claims)
+		}
+	})
+	t.Run("a lost owner is replaced, with a higher epoch", func(t *testing.T) {
+		e := one()
+		e.Hear(lb.Claim{Address: mine, Node: "c", Epoch: 4})
+		e.SetVIP(vip(mine))
+		e.Decide(at)
+		e.Part("c", true)
+		changes, claims, _ := e.Decide(at)
+		if diff := cmp.Diff([]lb.Claim{{Address: mine, Node: "a", Epoch: 5, Standing: lb.Pending}}, claims, comparers); diff != "" {
+			t.Errorf("claims (-want +got):\n%s", diff)
+		}
+		if len(changes) != 1 || changes[0].From != "c" {
+			t.Errorf("changes %+v", changes)
+		}
+		// for good, once the majority has held for a while
+		_, claims, _ = e.Decide(at.Add(confirmAfter))
+		if diff := cmp.Diff([]lb.Claim{{Address: mine, Node: "a", Epoch: 5}}, claims, comparers); diff != "" {
+			t.Errorf("claims (-want +got):\n%s", diff)
+		}
+		// and keeps what it took over when the other one is back
+		e.Join("c", segment)
+		e.Hear(lb.Claim{Address: mine, Node: "c", Epoch: 4})
+		if changes, claims, _ := e.Decide(at); len(changes)+len(claims) > 0 {
+			t.Errorf("changes %v, claims %v", changes, claims)
+		}
+	})
+	t.Run("without a majority a takeover is provisional, and an owner that is still there does not yield", func(t *testing.T) {
+		cut, rest := one(), NewElector("c")
+		rest.SetScope(everywhere("a", "b", "c"))
+		for _, n := range []string{"a", "b", "c"} {
+			rest.Join(n, segment)
+		}
+		for _, e := range []*Elector{cut, rest} {
+			e.Hear(lb.Claim{Address: mine, Node: "c", Epoch: 4})
+			e.SetVIP(vip(mine))
+			e.Decide(at)
+		}
+		cut.Part("b", true)
+		cut.Part("c", true)
+		_, claims, _ := cut.Decide(at)
+		if diff := cmp.Diff([]lb.Claim{{Address: mine, Node: "a", Epoch: 5, Standing: lb.Provisional}}, claims, comparers); diff != "" {
+			t.Fatalf("claims (-want +got):\n%s", diff)
+		}
+		// the partition heals
+		rest.Hear(claims[0])
+		changes, claims, _ := rest.Decide(at)
+		if diff := cmp.Diff([]lb.Claim{{Address: mine, Node: "c", Epoch: 6}}, claims, comparers); diff != "" || len(changes) > 0 {
+			t.Fatalf("changes %v, claims (-want +got):\n%s", changes, diff)
+		}
+		cut.Join("c", segment)
+		cut.Hear(claims[0])
+		if changes, claims, _ := cut.Decide(at); len(changes) != 1 || changes[0].Owned || len(claims) > 0 {
+			t.Errorf("changes %v, claims %v", changes, claims)
+		}
+	})
+	t.Run("whoever is waited for in vain is passed over", func(t *testing.T) {
+		e := NewElector("a")
+		e.SetScope(everywhere("a", "b"))
+		e.Join("a", segment)
+		e.Join("b", segment)
+		e.SetVIP(vip(theirs))
+		changes, claims, wake := e.Decide(at)
+		if len(changes)+len(claims) > 0 || wake != at.Add(patience) {
+			t.Fatalf("changes %v, claims %v, wake %v", changes, claims, wake)
+		}
+		if changes, _, _ := e.Decide(wake); len(changes) != 1 || !changes[0].Owned {
+			t.Errorf("changes %v", changes)
+		}
+	})
+	t.Run("a planned move: the owner answers until the successor has claimed", func(t *testing.T) {
+		e := one()
+		e.SetVIP(vip(mine))
+		e.Decide(at)
+		e.Bar("a", "drained")
+		changes, claims, _ := e.Decide(at)
+		if len(changes)+len(claims) > 0 || e.ownerOf(mine) == "a" {
+			t.Fatalf("owner %s, changes %v, claims %v", e.ownerOf(mine), changes, claims)
+		}
+		e.Hear(lb.Claim{Address: mine, Node: e.ownerOf(mine), Epoch: 2})
+		if changes, _, _ := e.Decide(at); len(changes) != 1 || changes[0].Owned {
+			t.Errorf("changes %v", changes)
+		}
+	})
+	t.Run("nobody answers where nobody may", func(t *testing.T) {
+		for name, forbid := range map[string]func(*Elector, *VIP){
+			"no scope":          func(_ *Elector, v *VIP) { v.Scopes = nil },
+			"another subnet":    func(_ *Elector, v *VIP) { v.Address = netip.MustParseAddr("198.51.100.1") },
+			"no local endpoint": func(_ *Elector, v *VIP) { v.Endpoints = map[string]bool{} },
+			"no selected node":  func(e *Elector, _ *VIP) { e.SetScope(everywhere()) },
+			"no such interface": func(e *Elector, _ *VIP) {
+				s := everywhere("a", "b", "c")
+				s.Interfaces = []string{"wlan*"}
+				e.SetScope(s)
+			},
+			"every node is barred": func(e *Elector, _ *VIP) { e.Bar("a", "x"); e.Bar("b", "x"); e.Bar("c", "x") },
+		} {
+			e, v := one(), vip(mine)
+			forbid(e, &v)
+			e.SetVIP(v)
+			if changes, claims, _ := e.Decide(at); len(changes)+len(claims) > 0 || e.ownerOf(v.Address) != "" {
+				t.Errorf("%s: owner %q, changes %v, claims %v", name, e.ownerOf(v.Address), changes, claims)
+			}
+		}
+	})
+	t.Run("a named interface needs no address in the subnet", func(t *testing.T) {
+		e, v := one(), VIP{Address: netip.MustParseAddr("198.51.100.1"), Service: service(1), Scopes: []string{"all"}}
+		s := everywhere("a")
+		s.Interfaces = []string{"eth[0-9]"}
+		e.SetScope(s)
+		e.SetVIP(v)
+		if changes, _, _ := e.Decide(at); len(changes) != 1 || !slices.Equal(changes[0].Interfaces, []string{"eth0"}) {
+			t.Errorf("changes %v", changes)
+		}
+	})
+	t.Run("only nodes with endpoints own an address of a Local Service", func(t *testing.T) {
+		e, v := one(), vip(mine)
+		v.Endpoints = map[string]bool{"b": true}
+		e.SetVIP(v)
+		e.Decide(at)
+		if got := e.ownerOf(mine); got != "b" {
+			t.Errorf("owner %q", got)
+		}
+	})
+	t.Run("a deleted Service's address is silent, its claim released, and it may come back", func(t *testing.T) {
+		e := one()
+		e.SetVIP(vip(mine))
+		e.Decide(at)
+		e.RemoveVIP(mine)
+		changes, claims, _ := e.Decide(at)
+		if len(changes) != 1 || changes[0].Owned || changes[0].Service != service(1) {
+			t.Errorf("changes %v", changes)
+		}
+		if diff := cmp.Diff([]lb.Claim{{Address: mine, Epoch: 2}}, claims, comparers); diff != "" {
+			t.Errorf("claims (-want +got):\n%s", diff)
+		}
+		e.SetVIP(VIP{Address: mine, Service: service(2), Scopes: []string{"all"}})
+		if _, claims, _ := e.Decide(at); len(claims) != 1 || claims[0].Epoch != 3 {
+			t.Errorf("claims %v", claims)
+		}
+	})
+	t.Run("an address that passes to another Service stays where it is", func(t *testing.T) {
+		e := one()
+		e.SetVIP(vip(mine))
+		e.Decide(at)
+		e.RemoveVIP(mine)
+		e.SetVIP(VIP{Address: mine, Service: service(2), Scopes: []string{"all"}})
+		changes, claims, _ := e.Decide(at)
+		if len(claims) > 0 || len(changes) != 1 || !changes[0].Owned || changes[0].Claimed || changes[0].Service != service(2) {
+			t.Errorf("changes %+v, claims %v", changes, claims)
+		}
+	})
+	t.Run("a Node that was deleted owns nothing, and does again when it is back", func(t *testing.T) {
+		e := one()
+		e.Hear(lb.Claim{Address: mine, Node: "c", Epoch: 4})
+		e.SetVIP(vip(mine))
+		e.Decide(at)
+		e.RemoveNode("c")
+		if _, claims, _ := e.Decide(at); len(claims) != 1 {
+			t.Fatalf("claims %v", claims)
+		}
+		e.Bar("c", "")
+		e.Part("a", true)
+		e.Part("b", true)
+		e.Decide(at)
+		if got := e.ownerOf(mine); got != "c" {
+			t.Errorf("owner %q", got)
+		}
+	})
+}
+
+var comparers = cmp.Comparer(func(x, y netip.Addr) bool { return x == y })
+
+// Addresses spread evenly, and losing a node moves only its own.
+func TestSpread(t *testing.T) {
+	w := newWorld(t, 3, 1)
+	for i := range 200 {
+		w.setVIP(VIP{Address: address(i + 1), Service: service(i), Scopes: []string{"all"}})
+	}
+	w.settle()
+	counts := map[string]int{}
+	before := w.owners()
+	for _, owner := range before {
+		counts[owner]++
+	}
+	for name, n := range counts {
+		if n > 84 { // a quarter above 200/3, rounded up
+			t.Errorf("%s owns %d of 200", name, n)
+		}
+	}
+	t.Logf("spread: %v", counts)
+	w.cut(map[string]int{"n0": 1})
+	w.settle()
+	for a, owner := range w.owners() {
+		if before[a] != "n0" && owner != before[a] {
+			t.Errorf("%s moved from %s to %s although its owner lives", a, before[a], owner)
+		}
+	}
+}
+
+func TestRankIsStable(t *testing.T) {
+	// Speakers of two releases must agree: these values are a part of the protocol.
+	got := fmt.Sprintf("%x %x", lb.Rank(address(1), "node1"), lb.Rank(netip.MustParseAddr("2001:db8::1"), "node1"))
+	if want := "15a718db1fd90b5 891f57d35995e7fa"; got != want {
+		t.Errorf("ranks %s, want %s", got, want)
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	for _, n := range []int{100, 1_000, 10_000} {
+		for _, nodes := range []int{3, 100} {
+			b.Run(fmt.Sprintf("addresses=%d/nodes=%d", n, nodes), func(b *testing.B) {
+				e := NewElector("n0")
+				s := everywhere()
+				for i := range nodes {
+					s.Nodes[fmt.Sprint("n", i)] = true
+				}
+				e.SetScope(s)
+				wide := []lb.Interface{{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("198.18.0.0/15")}}}
+				for name := range maps.Keys(s.Nodes) {
+					e.Join(name, wide)
+				}
+				a := netip.MustParseAddr("198.18.0.0")
+				vip := VIP{Service: service(0), Scopes: []string{"all"}}
+				for range n {
+					a = a.Next()
+					vip.Address = a
+					e.SetVIP(vip)
+				}
+				e.Decide(time.Unix(0, 0))
+				vip.Address = a.Next()
+				for b.Loop() { // one address comes and goes
+					e.SetVIP(vip)
+					e.Decide(time.Unix(0, 0))
+					e.RemoveVIP(vip.Address)
+					e.Decide(time.Unix(0, 0))
+				}
+			})
+		}
+	}
+}
+
+func summary(owners map[netip.Addr]string) string {
+	var lines []string
+	for a, o := range owners {
+		lines = append(lines, a.String()+" "+o)
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
