@@ -100,19 +100,27 @@ func ParseRange(s string) (netipx.IPRange, error) {
 	if err != nil {
 		return netipx.IPRange{}, err
 	}
-	for _, end := range []netip.Addr{r.From(), r.To()} {
-		switch {
-		case end.IsUnspecified(), end == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-			return netipx.IPRange{}, fmt.Errorf("%q reaches %s, which no Service can have", s, end)
-		case end.IsLoopback():
-			return netipx.IPRange{}, fmt.Errorf("%q reaches the loopback address %s, which no Service can have", s, end)
-		case end.IsMulticast():
-			return netipx.IPRange{}, fmt.Errorf("%q reaches the multicast address %s, which no Service can have", s, end)
-		case end.Is6() && end.IsLinkLocalUnicast():
-			return netipx.IPRange{}, fmt.Errorf("%q reaches the link-local address %s, which is not unique beyond one link", s, end)
+	for _, u := range unusable {
+		if whole := netipx.RangeOfPrefix(u.prefix); r.Overlaps(whole) {
+			return netipx.IPRange{}, fmt.Errorf("%q reaches %s, %s, which no Service can have", s, u.prefix, u.what)
 		}
 	}
 	return r, nil
+}
+
+// unusable are the addresses that a Service cannot be reached at from another host.
+var unusable = []struct {
+	prefix netip.Prefix
+	what   string
+}{
+	{netip.MustParsePrefix("0.0.0.0/8"), "\"this network\""}, // RFC 1122 section 3.2.1.3
+	{netip.MustParsePrefix("127.0.0.0/8"), "loopback"},
+	{netip.MustParsePrefix("224.0.0.0/4"), "multicast"},
+	{netip.MustParsePrefix("255.255.255.255/32"), "broadcast"},
+	{netip.MustParsePrefix("::/128"), "the unspecified address"},
+	{netip.MustParsePrefix("::1/128"), "loopback"},
+	{netip.MustParsePrefix("fe80::/10"), "link-local"},
+	{netip.MustParsePrefix("ff00::/8"), "multicast"},
 }
 
 func parseRange(s string) (netipx.IPRange, error) {

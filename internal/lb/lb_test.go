@@ -27,10 +27,11 @@ func TestParseRange(t *testing.T) {
 		{name: "a zone", in: "fe80::1%eth0", err: "has a zone"},
 		{name: "an IPv4-mapped address", in: "::ffff:192.0.2.1", err: "write 192.0.2.1"},
 		{name: "an IPv4-mapped CIDR", in: "::ffff:192.0.2.0/120", err: "is not a CIDR"},
-		{name: "everything", in: "0.0.0.0/0", err: "reaches 0.0.0.0"},
-		{name: "multicast", in: "224.0.0.0/24", err: "multicast address 224.0.0.0"},
-		{name: "loopback", in: "127.0.0.1", err: "loopback address 127.0.0.1"},
-		{name: "link-local", in: "fe80::/64", err: "link-local address fe80::"},
+		{name: "everything", in: "0.0.0.0/0", err: `reaches 0.0.0.0/8, "this network"`},
+		{name: "multicast", in: "224.0.0.0/24", err: "reaches 224.0.0.0/4, multicast"},
+		{name: "loopback", in: "127.0.0.1", err: "reaches 127.0.0.0/8, loopback"},
+		{name: "loopback in the middle", in: "126.0.0.0-128.0.0.0", err: "reaches 127.0.0.0/8, loopback"},
+		{name: "link-local", in: "fe80::/64", err: "reaches fe80::/10, link-local"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,0 +1,256 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// On the rules of AddressRange. They split the text at its first dash and trim the parts. CEL has no order
+// on addresses, so the rule against reversed ranges takes the networks of every length that hold the
+// first address: the last address is greater if, where it leaves them, the first stays in the lower half,
+// whose base is that of the whole. IPv4 addresses take part as IPv6 ones with 96 zero bits before them.
+// Lengths are written out as strings because CEL's cost estimate holds a string made from a number to be
+// without bound; for the same reason nothing is split or nested further than this.
+
+// AddressRange is some IP addresses of one family, in one of three forms:
+//
+//	198.51.100.7                     one address
+//	198.51.100.0/24                  a CIDR; host bits are ignored (RFC 4632)
+//	198.51.100.10-198.51.100.20      first and last, with or without spaces around the dash
+//
+// IPv6 is written likewise, in any form that RFC 4291 section 2.2 allows but the IPv4-mapped one. All
+// addresses of a range are given out, its first and last too.
+//
+// +kubebuilder:validation:MaxLength=100
+// +kubebuilder:validation:XValidation:rule=`!self.contains('%')`,messageExpression=`'"' + self + '" has a zone, and an address of a pool belongs to no interface; remove the zone, from the percent sign on'`,message=`a zone is not allowed; remove it, from the percent sign on`
+// +kubebuilder:validation:XValidation:rule=`(self.contains('-') ? [self.substring(0, self.indexOf('-')).trim(), self.substring(self.indexOf('-') + 1).trim()] : [self.trim()]).all(p, !p.matches('(?i)^[0:]*:ffff:([0-9.]+|[0-9a-f]{1,4}:[0-9a-f]{1,4})(/.*)?$'))`,messageExpression=`'"' + self + '" is an IPv4-mapped IPv6 address; write the IPv4 address by itself, such as 198.51.100.7'`,message=`an IPv4-mapped IPv6 address is not allowed; write the IPv4 address by itself, such as 198.51.100.7`
+// +kubebuilder:validation:XValidation:rule=`self.contains('%') || (self.contains('-') ? [self.substring(0, self.indexOf('-')).trim(), self.substring(self.indexOf('-') + 1).trim()] : [self.trim()]).exists(p, p.matches('(?i)^[0:]*:ffff:([0-9.]+|[0-9a-f]{1,4}:[0-9a-f]{1,4})(/.*)?$')) || (self.contains('-') ? [self.substring(0, self.indexOf('-')).trim(), self.substring(self.indexOf('-') + 1).trim()] : [self.trim()]).all(p, isIP(p)) || isCIDR(self.trim())`,messageExpression=`'"' + self + '" is not an address, CIDR or range; write one such as 198.51.100.7, 198.51.100.0/24 or 198.51.100.10-198.51.100.20'`,message=`not an address, CIDR or range; write one such as 198.51.100.7, 198.51.100.0/24 or 198.51.100.10-198.51.100.20`
+// +kubebuilder:validation:XValidation:rule=`!(self.contains('-') ? [self.substring(0, self.indexOf('-')).trim(), self.substring(self.indexOf('-') + 1).trim()] : [self.trim()]).all(p, isIP(p)) || (self.contains('-') ? [self.substring(0, self.indexOf('-')).trim(), self.substring(self.indexOf('-') + 1).trim()] : [self.trim()]).all(p, p.contains(':')) || (self.contains('-') ? [self.substring(0, self.indexOf('-')).trim(), self.substring(self.indexOf('-') + 1).trim()] : [self.trim()]).all(p, !p.contains(':'))`,messageExpression=`'"' + self + '" begins in one address family and ends in the other; write a range for each'`,message=`a range begins in one address family and ends in the other; write a range for each`
+// +kubebuilder:validation:XValidation:rule=`!self.contains('-') || [self.substring(0, self.indexOf('-')).trim()].all(a, [self.substring(self.indexOf('-') + 1).trim()].all(b, !isIP(a) || !isIP(b) || a.contains(':') != b.contains(':') || ip(a) == ip(b) || [a.contains(':') ? a : '::' + a].all(a, [ip(b.contains(':') ? b : '::' + b)].all(b, [['/0', '/1', '/2', '/3', '/4', '/5', '/6', '/7', '/8', '/9', '/10', '/11', '/12', '/13', '/14', '/15', '/16', '/17', '/18', '/19', '/20', '/21', '/22', '/23', '/24', '/25', '/26', '/27', '/28', '/29', '/30', '/31', '/32', '/33', '/34', '/35', '/36', '/37', '/38', '/39', '/40', '/41', '/42', '/43', '/44', '/45', '/46', '/47', '/48', '/49', '/50', '/51', '/52', '/53', '/54', '/55', '/56', '/57', '/58', '/59', '/60', '/61', '/62', '/63', '/64', '/65', '/66', '/67', '/68', '/69', '/70', '/71', '/72', '/73', '/74', '/75', '/76', '/77', '/78', '/79', '/80', '/81', '/82', '/83', '/84', '/85', '/86', '/87', '/88', '/89', '/90', '/91', '/92', '/93', '/94', '/95', '/96', '/97', '/98', '/99', '/100', '/101', '/102', '/103', '/104', '/105', '/106', '/107', '/108', '/109', '/110', '/111', '/112', '/113', '/114', '/115', '/116', '/117', '/118', '/119', '/120', '/121', '/122', '/123', '/124', '/125', '/126', '/127', '/128'].map(n, cidr(a + n).masked())].all(n, [0, 16, 32, 48, 64, 80, 96, 112].exists(i, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].exists(j, n[i + j].containsIP(b) && !n[i + j + 1].containsIP(b) && n[i + j].ip() == n[i + j + 1].ip())))))))`,messageExpression=`'"' + self + '" is reversed; write ' + self.substring(self.indexOf('-') + 1).trim() + '-' + self.substring(0, self.indexOf('-')).trim()`,message=`a range is reversed; write its lower end first`
+// +kubebuilder:validation:XValidation:rule=`['0.0.0.0/32', '::/128'].all(n, (self.contains('-') ? [self.substring(0, self.indexOf('-')).trim(), self.substring(self.indexOf('-') + 1).trim()] : [self.trim()]).all(p, !(isIP(p) && cidr(n).containsIP(p)) && !(isCIDR(p) && (cidr(n).containsIP(cidr(p).ip()) || cidr(p).containsIP(cidr(n).ip())))))`,messageExpression=`'"' + self + '" has the unspecified address, ' + (self.contains(':') ? '::' : '0.0.0.0') + ', which no Service can have; leave it out'`,message=`the unspecified address is not allowed; leave it out`
+// +kubebuilder:validation:XValidation:rule=`['127.0.0.0/8', '::1/128'].all(n, (self.contains('-') ? [self.substring(0, self.indexOf('-')).trim(), self.substring(self.indexOf('-') + 1).trim()] : [self.trim()]).all(p, !(isIP(p) && cidr(n).containsIP(p)) && !(isCIDR(p) && (cidr(n).containsIP(cidr(p).ip()) || cidr(p).containsIP(cidr(n).ip())))))`,messageExpression=`'"' + self + '" has loopback addresses, ' + (self.contains(':') ? '::1' : '127.0.0.0/8') + ', which never leave a host; leave them out'`,message=`loopback addresses are not allowed; leave them out`
+// +kubebuilder:validation:XValidation:rule=`['224.0.0.0/4', 'ff00::/8'].all(n, (self.contains('-') ? [self.substring(0, self.indexOf('-')).trim(), self.substring(self.indexOf('-') + 1).trim()] : [self.trim()]).all(p, !(isIP(p) && cidr(n).containsIP(p)) && !(isCIDR(p) && (cidr(n).containsIP(cidr(p).ip()) || cidr(p).containsIP(cidr(n).ip())))))`,messageExpression=`'"' + self + '" has multicast addresses, ' + (self.contains(':') ? 'ff00::/8' : '224.0.0.0/4') + ', which no Service can have; leave them out'`,message=`multicast addresses are not allowed; leave them out`
+// +kubebuilder:validation:XValidation:rule=`['fe80::/10'].all(n, (self.contains('-') ? [self.substring(0, self.indexOf('-')).trim(), self.substring(self.indexOf('-') + 1).trim()] : [self.trim()]).all(p, !(isIP(p) && cidr(n).containsIP(p)) && !(isCIDR(p) && (cidr(n).containsIP(cidr(p).ip()) || cidr(p).containsIP(cidr(n).ip())))))`,messageExpression=`'"' + self + '" has link-local addresses, fe80::/10, which no router forwards; use global or unique local ones'`,message=`link-local addresses are not allowed; use global or unique local ones`
+// +kubebuilder:validation:XValidation:rule=`['255.255.255.255/32'].all(n, (self.contains('-') ? [self.substring(0, self.indexOf('-')).trim(), self.substring(self.indexOf('-') + 1).trim()] : [self.trim()]).all(p, !(isIP(p) && cidr(n).containsIP(p)) && !(isCIDR(p) && (cidr(n).containsIP(cidr(p).ip()) || cidr(p).containsIP(cidr(n).ip())))))`,messageExpression=`'"' + self + '" has the broadcast address, 255.255.255.255, which no Service can have; leave it out'`,message=`the broadcast address is not allowed; leave it out`
+type AddressRange string
+
+// IPAddressPoolSpec says which addresses a pool has and who gets them.
+type IPAddressPoolSpec struct {
+	// Addresses are the ranges that make the pool, at most 256, of either family or both. They must not
+	// overlap another pool's: of two pools that do, the older one has the addresses and the other one a
+	// condition.
+	//
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:XValidation:rule="size(self) > 0",message="spec.addresses is empty; give at least one address, CIDR or range"
+	Addresses []AddressRange `json:"addresses"`
+
+	// ExcludeAddresses are ranges within Addresses that are never given out, such as a router's own.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0",reason=FieldValueForbidden,message="spec.excludeAddresses is not supported by this release yet; remove it, and leave the addresses out of spec.addresses"
+	ExcludeAddresses []AddressRange `json:"excludeAddresses,omitempty"`
+
+	// AutoAssign says whether a Service that asks for no pool and no address may get one of this pool.
+	// Default true.
+	//
+	// +optional
+	// +kubebuilder:default=true
+	// +kubebuilder:validation:XValidation:rule="self",reason=FieldValueForbidden,message="spec.autoAssign: false is not supported by this release yet; remove it"
+	AutoAssign *bool `json:"autoAssign,omitempty"`
+
+	// AvoidBuggyIPs withholds IPv4 addresses that end in .0 and .255, which some old devices take for a
+	// network's own address and broadcast. Default false.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="!self",reason=FieldValueForbidden,message="spec.avoidBuggyIPs is not supported by this release yet; remove it"
+	AvoidBuggyIPs bool `json:"avoidBuggyIPs,omitempty"`
+
+	// Disabled stops new assignments from the pool. Those already made stay. Default false.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="!self",reason=FieldValueForbidden,message="spec.disabled is not supported by this release yet; remove it"
+	Disabled bool `json:"disabled,omitempty"`
+
+	// ServiceAllocation narrows the pool to some Services and ranks it among the pools that fit one.
+	// Default: every Service, lowest rank.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="false",reason=FieldValueForbidden,message="spec.serviceAllocation is not supported by this release yet; remove it"
+	ServiceAllocation *ServiceAllocation `json:"serviceAllocation,omitempty"`
+
+	// Quota bounds what one namespace may hold of the pool. Default: no bound.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="false",reason=FieldValueForbidden,message="spec.quota is not supported by this release yet; remove it"
+	Quota *PoolQuota `json:"quota,omitempty"`
+
+	// Retention is how long the address of a deleted Service waits for a Service of the same namespace
+	// and name to return, as a Go duration such as "30m". A retained address is given up early only when
+	// the pool is otherwise exhausted. Default 0: no wait.
+	//
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="false",reason=FieldValueForbidden,message="spec.retention is not supported by this release yet; remove it"
+	Retention *metav1.Duration `json:"retention,omitempty"`
+
+	// ConflictDetection says whether the segment is asked if a foreign host has an address before its
+	// first announcement (RFC 5227 section 2.1.1 for IPv4, RFC 4862 section 5.4 for IPv6). An address in
+	// use is set aside and the Service gets another. Never done at takeover. Default Disabled.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="false",reason=FieldValueForbidden,message="spec.conflictDetection is not supported by this release yet; remove it"
+	ConflictDetection ConflictDetectionMode `json:"conflictDetection,omitempty"`
+}
+
+// ConflictDetectionMode is when to look for foreign users of a pool's addresses.
+//
+// +kubebuilder:validation:Enum=Disabled;Probe
+type ConflictDetectionMode string
+
+// The modes of conflict detection.
+const (
+	// ConflictDetectionDisabled announces an address without asking.
+	ConflictDetectionDisabled ConflictDetectionMode = "Disabled"
+	// ConflictDetectionProbe asks before the first announcement of an address.
+	ConflictDetectionProbe ConflictDetectionMode = "Probe"
+)
+
+// ServiceAllocation says which Services a pool is for. A Service must be in one of the namespaces, by
+// name or by selector, and match one of the service selectors; what is empty does not restrict.
+type ServiceAllocation struct {
+	// Priority ranks the pools that fit a Service: the lowest number above zero goes first, and 0, the
+	// default, goes last. Pools of one rank go by name.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Priority int32 `json:"priority,omitempty"`
+
+	// Namespaces are the names of namespaces whose Services the pool is for.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	Namespaces []string `json:"namespaces,omitempty"`
+
+	// NamespaceSelectors select, by the namespace's labels, namespaces whose Services the pool is for.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	NamespaceSelectors []LabelSelector `json:"namespaceSelectors,omitempty"`
+
+	// ServiceSelectors select, by the Service's labels, the Services that the pool is for.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	ServiceSelectors []LabelSelector `json:"serviceSelectors,omitempty"`
+}
+
+// PoolQuota bounds the use of a pool.
+type PoolQuota struct {
+	// PerNamespace is the number of the pool's addresses, of both families together, that the Services of
+	// one namespace may hold.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	PerNamespace *int32 `json:"perNamespace,omitempty"`
+}
+
+// IPAddressPoolStatus is what the controller says about a pool.
+type IPAddressPoolStatus struct {
+	// IPv4 counts the pool's IPv4 addresses; absent when it has none.
+	//
+	// +optional
+	IPv4 *PoolFamilyStatus `json:"ipv4,omitempty"`
+
+	// IPv6 counts the pool's IPv6 addresses; absent when it has none.
+	//
+	// +optional
+	IPv6 *PoolFamilyStatus `json:"ipv6,omitempty"`
+
+	// Conditions of the pool: Ready, and the reasons why not. observedGeneration is the spec's generation
+	// that the condition and the counts are about.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// PoolFamilyStatus counts a pool's addresses of one family. total and available are decimal numbers as
+// strings, since an IPv6 /64 alone has one address more than an unsigned 64-bit number can say.
+type PoolFamilyStatus struct {
+	// Total is the number of addresses that the pool may give out.
+	//
+	// +kubebuilder:validation:MaxLength=40
+	Total string `json:"total"`
+
+	// Assigned is the number of addresses that Services hold. An address shared by several counts once.
+	//
+	// +kubebuilder:validation:Minimum=0
+	Assigned int64 `json:"assigned"`
+
+	// Available is the number of addresses that a Service could still get.
+	//
+	// +kubebuilder:validation:MaxLength=40
+	Available string `json:"available"`
+
+	// First is the pool's lowest address.
+	//
+	// +kubebuilder:validation:MaxLength=45
+	First string `json:"first"`
+
+	// Last is the pool's highest address.
+	//
+	// +kubebuilder:validation:MaxLength=45
+	Last string `json:"last"`
+}
+
+// IPAddressPool is a set of addresses to give to Services of type LoadBalancer. An address is answered
+// for on the network only if an L2Advertisement or BGPAdvertisement selects its pool.
+//
+// +genclient
+// +genclient:nonNamespaced
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,categories=fairlead
+// +kubebuilder:subresource:status
+// +kubebuilder:storageversion
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="V4-Total",type=string,JSONPath=`.status.ipv4.total`
+// +kubebuilder:printcolumn:name="V4-Used",type=integer,JSONPath=`.status.ipv4.assigned`
+// +kubebuilder:printcolumn:name="V4-Free",type=string,JSONPath=`.status.ipv4.available`
+// +kubebuilder:printcolumn:name="V6-Used",type=integer,JSONPath=`.status.ipv6.assigned`
+// +kubebuilder:printcolumn:name="V6-Free",type=string,JSONPath=`.status.ipv6.available`
+// +kubebuilder:printcolumn:name="V6-Total",type=string,priority=1,JSONPath=`.status.ipv6.total`
+// +kubebuilder:printcolumn:name="Addresses",type=string,priority=1,JSONPath=`.spec.addresses`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,priority=1,JSONPath=`.metadata.creationTimestamp`
+type IPAddressPool struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec IPAddressPoolSpec `json:"spec"`
+	// +optional
+	Status IPAddressPoolStatus `json:"status,omitempty"`
+}
+
+// IPAddressPoolList is a list of IPAddressPools.
+//
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+// +kubebuilder:object:root=true
+type IPAddressPoolList struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []IPAddressPool `json:"items"`
+}
