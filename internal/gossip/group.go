@@ -108,7 +108,13 @@ func (g *Group) Run(ctx context.Context) error {
 		}
 	}
 	g.list.Store(nil)
-	return errors.Join(list.Leave(500*time.Millisecond), list.Shutdown())
+	if message, err := encodeLeaving(g.config.Node); err == nil {
+		g.send(list, message)
+	}
+	if err := list.Leave(500 * time.Millisecond); err != nil {
+		g.config.Log.Debug("the good-bye may not have been heard", "error", err)
+	}
+	return list.Shutdown()
 }
 
 // memberlistConfig sets a pace at which a dead node is noticed within a second or two. Nodes of one cluster
@@ -128,7 +134,6 @@ func (g *Group) memberlistConfig() *memberlist.Config {
 	c.EnableCompression = false         // small messages: it would only cost
 	c.Delegate, c.Events = delegate{g}, delegate{g}
 	c.Logger = log.New(&logWriter{log: g.config.Log}, "", 0)
-	c.RequireNodeNames = true
 	return c
 }
 
@@ -188,8 +193,8 @@ func (g *Group) Publish(claims []lb.Claim) {
 	claims = g.table.publish(claims)
 	list := g.list.Load()
 	for chunk := range slices.Chunk(claims, packetOctets/(claimOctets+len(g.config.Node))) {
-		if list != nil && list.NumMembers() <= directMembers {
-			g.send(list, nil, chunk)
+		if message, err := encode(nil, chunk); err == nil && list != nil && list.NumMembers() <= directMembers {
+			g.send(list, message)
 		}
 		// Gossip reaches whom the packet did not.
 		for _, c := range chunk {
@@ -199,19 +204,15 @@ func (g *Group) Publish(claims []lb.Claim) {
 }
 
 func (g *Group) broadcastState(s lb.NodeState) {
-	if list := g.list.Load(); list != nil && list.NumMembers() <= directMembers {
-		g.send(list, []lb.NodeState{s}, nil)
+	message, err := encode([]lb.NodeState{s}, nil)
+	if list := g.list.Load(); err == nil && list != nil && list.NumMembers() <= directMembers {
+		g.send(list, message)
 	}
 	g.enqueue("state "+s.Node, []lb.NodeState{s}, nil)
 }
 
 // send tells all members at once, by one packet each.
-func (g *Group) send(list *memberlist.Memberlist, states []lb.NodeState, claims []lb.Claim) {
-	message, err := encode(states, claims)
-	if err != nil {
-		g.config.Log.Error("encoding a gossip message", "error", err)
-		return
-	}
+func (g *Group) send(list *memberlist.Memberlist, message []byte) {
 	for _, n := range list.Members() {
 		if n.Name == g.config.Node {
 			continue
@@ -273,11 +274,14 @@ func (d delegate) LocalState(bool) []byte {
 func (d delegate) MergeRemoteState(b []byte, _ bool) { d.receive(b) }
 
 func (d delegate) receive(b []byte) {
-	states, claims, err := decode(b)
+	states, claims, leaving, err := decode(b)
 	if err != nil {
 		d.dropped.Inc()
 		d.config.Log.Debug("gossip message dropped", "error", err)
 		return
+	}
+	if leaving != "" {
+		d.table.leave(leaving)
 	}
 	if refute := d.table.merge(states, claims); refute != nil {
 		d.enqueue("state "+refute.Node, []lb.NodeState{*refute}, nil)
@@ -293,7 +297,7 @@ func (d delegate) NotifyJoin(n *memberlist.Node) {
 func (d delegate) NotifyUpdate(*memberlist.Node) {}
 
 func (d delegate) NotifyLeave(n *memberlist.Node) {
-	d.table.part(n.Name, n.State == memberlist.StateLeft)
+	d.table.part(n.Name)
 	d.config.Kick()
 }
 

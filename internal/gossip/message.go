@@ -14,6 +14,9 @@ import (
 type message struct {
 	States []state `cbor:"1,keyasint,omitempty"`
 	Claims []claim `cbor:"2,keyasint,omitempty"`
+	// Leaving is the name of the node whose speaker says good-bye: memberlist does not tell those who left
+	// from those who were lost.
+	Leaving string `cbor:"3,keyasint,omitempty"`
 }
 
 type state struct {
@@ -37,6 +40,8 @@ type claim struct {
 // maxEpoch bounds what is believed: an epoch is a count of takeovers, and one more must always fit.
 const maxEpoch = 1 << 62
 
+func encodeLeaving(node string) ([]byte, error) { return cbor.Marshal(message{Leaving: node}) }
+
 func encode(states []lb.NodeState, claims []lb.Claim) ([]byte, error) {
 	var m message
 	for _, s := range states {
@@ -53,20 +58,20 @@ func encode(states []lb.NodeState, claims []lb.Claim) ([]byte, error) {
 }
 
 // decode returns what a message says. An error means that nothing of it is to be believed.
-func decode(b []byte) (states []lb.NodeState, claims []lb.Claim, err error) {
+func decode(b []byte) (states []lb.NodeState, claims []lb.Claim, leaving string, err error) {
 	var m message
 	if err := cbor.Unmarshal(b, &m); err != nil {
-		return nil, nil, fmt.Errorf("decoding a gossip message of %d octets: %w", len(b), err)
+		return nil, nil, "", fmt.Errorf("decoding a gossip message of %d octets: %w", len(b), err)
 	}
 	for _, s := range m.States {
 		if !nodeName(s.Node) {
-			return nil, nil, errors.New("a gossip message has a state without the name of a node")
+			return nil, nil, "", errors.New("a gossip message has a state without the name of a node")
 		}
 		x := lb.NodeState{Node: s.Node, Version: s.Version}
 		for _, i := range s.Interfaces {
 			for _, p := range i.Prefixes {
 				if !p.IsValid() {
-					return nil, nil, fmt.Errorf("a gossip message has an invalid prefix on interface %q of node %s", i.Name, s.Node)
+					return nil, nil, "", fmt.Errorf("a gossip message has an invalid prefix on interface %q of node %s", i.Name, s.Node)
 				}
 			}
 			x.Interfaces = append(x.Interfaces, lb.Interface(i))
@@ -75,14 +80,14 @@ func decode(b []byte) (states []lb.NodeState, claims []lb.Claim, err error) {
 	}
 	for _, c := range m.Claims {
 		if !c.Address.IsValid() || c.Address.Is4In6() || c.Address.Zone() != "" {
-			return nil, nil, errors.New("a gossip message has a claim without a valid address")
+			return nil, nil, "", errors.New("a gossip message has a claim without a valid address")
 		}
 		if c.Epoch > maxEpoch || c.Standing > lb.Provisional || (c.Node != "" && !nodeName(c.Node)) {
-			return nil, nil, fmt.Errorf("a gossip message has an impossible claim to %s", c.Address)
+			return nil, nil, "", fmt.Errorf("a gossip message has an impossible claim to %s", c.Address)
 		}
 		claims = append(claims, lb.Claim(c))
 	}
-	return states, claims, nil
+	return states, claims, m.Leaving, nil
 }
 
 // nodeName tells whether s can be the name of a Kubernetes Node, a DNS subdomain of at most 253 octets.

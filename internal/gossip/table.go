@@ -18,11 +18,13 @@ type table struct {
 	states map[string]lb.NodeState
 	claims map[netip.Addr]lb.Claim
 	alive  map[string]bool
-	news   lb.GossipUpdate
+	// leaving are nodes that said good-bye.
+	leaving map[string]bool
+	news    lb.GossipUpdate
 }
 
 func newTable(self string) *table {
-	return &table{self: self, states: map[string]lb.NodeState{}, claims: map[netip.Addr]lb.Claim{}, alive: map[string]bool{}}
+	return &table{self: self, states: map[string]lb.NodeState{}, claims: map[netip.Addr]lb.Claim{}, alive: map[string]bool{}, leaving: map[string]bool{}}
 }
 
 // merge takes in what another speaker said. It returns this node's own state if the others have to be told
@@ -91,6 +93,7 @@ func (t *table) join(node string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.alive[node] = true
+	delete(t.leaving, node)
 	same := func(name string) bool { return name == node }
 	t.news.Left, t.news.Lost = slices.DeleteFunc(t.news.Left, same), slices.DeleteFunc(t.news.Lost, same)
 	if s, ok := t.states[node]; ok && node != t.self {
@@ -99,9 +102,11 @@ func (t *table) join(node string) {
 }
 
 // part notes that a node takes part no longer.
-func (t *table) part(node string, left bool) {
+func (t *table) part(node string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	left := t.leaving[node]
+	delete(t.leaving, node)
 	delete(t.alive, node)
 	t.news.Joined = slices.DeleteFunc(t.news.Joined, func(s lb.NodeState) bool { return s.Node == node })
 	if left {
@@ -109,6 +114,13 @@ func (t *table) part(node string, left bool) {
 	} else {
 		t.news.Lost = append(t.news.Lost, node)
 	}
+}
+
+// leave notes that a node is about to part with a good-bye.
+func (t *table) leave(node string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.leaving[node] = true
 }
 
 // members returns the nodes that take part, sorted, this one included.

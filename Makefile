@@ -1,0 +1,73 @@
+# Targets for people; `make help` lists them. Scripts in hack/ do what takes more than a line.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo v0.0.0-dev)
+LDFLAGS := -s -w -X github.com/fairlead-lb/fairlead/internal/daemon.Version=$(VERSION)
+# What go test runs without the lab: everything but e2e.
+UNIT = $(shell go list ./... | grep -v -e /e2e -e /internal/generated)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## Set everything up, run the main job, tell what happened, clean up (root)
+	@go run ./e2e/cmd/lab demo
+
+.PHONY: up
+up: build ## Start a lab to explore: 3 nodes, Fairlead, a client; prints a kubeconfig (root)
+	@go run ./e2e/cmd/lab up
+
+.PHONY: down
+down: ## Stop the lab that `make up` started
+	@go run ./e2e/cmd/lab down
+
+.PHONY: build
+build: ## Build the binaries into build/
+	@for name in controller speaker; do \
+	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/$$name ./cmd/$$name; done
+
+.PHONY: test
+test: verify test-unit test-e2e ## Everything: generated files, unit, namespace and e2e tests (root)
+
+.PHONY: test-unit
+test-unit: ## Unit and namespace tests, with the race detector
+	hack/need.sh gcc
+	go vet ./...
+	go test -race $(UNIT)
+
+.PHONY: test-e2e
+test-e2e: build ## The suite in the lab: a real control plane, kube-proxies, kernels
+	go test -count=1 -timeout 30m ./e2e/...
+
+.PHONY: e2e-kind
+e2e-kind: ## Images and manifests on a kind cluster: reachable, a worker killed, reachable again
+	hack/e2e-kind.sh
+
+.PHONY: image
+image: ## Build the two container images, from scratch (needs a Docker daemon)
+	hack/image.sh
+
+.PHONY: bench
+bench: ## Benchmarks; sizes are in their names
+	go test -run '^$$' -bench . -benchmem $(UNIT)
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser and the allocator, FUZZTIME (30s) each
+	hack/fuzz.sh $(or $(FUZZTIME),30s)
+
+.PHONY: generate
+generate: ## Regenerate clients, CRDs and manifests/fairlead.yaml
+	hack/generate.sh
+
+.PHONY: verify
+verify: ## Fail if a generated file differs from what generate makes, or a file is not gofmt-clean
+	@dirty=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	  [ -z "$$dirty" ] || { echo "not gofmt-clean:"; echo "$$dirty"; exit 1; }
+	hack/verify.sh
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf build .cache

@@ -1,0 +1,228 @@
+package gossip
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// speaker is a Group that runs on a loopback address of its own.
+type speaker struct {
+	*Group
+	name  string
+	stop  context.CancelFunc
+	ended chan error
+	kicks chan struct{}
+	seen  lb.GossipUpdate // all that was taken so far
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func loopback(i int) netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, byte(i)}) }
+
+func start(t *testing.T, i, port int, key string, peers ...netip.Addr) *speaker {
+	t.Helper()
+	s := &speaker{name: fmt.Sprint("n", i), ended: make(chan error, 1), kicks: make(chan struct{}, 1)}
+	g, err := New(Config{
+		Node: s.name, Address: loopback(i), Port: port, Key: []byte(key), Log: slog.New(slog.DiscardHandler),
+		Metrics: prometheus.NewRegistry(),
+		Kick: func() {
+			select {
+			case s.kicks <- struct{}{}:
+			default:
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Group = g
+	g.SetPeers(peers)
+	g.SetInterfaces([]lb.Interface{{Name: "eth0", Prefixes: []netip.Prefix{netip.PrefixFrom(loopback(i), 8)}}})
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	go func() { s.ended <- g.Run(ctx) }()
+	t.Cleanup(func() { s.quit(t) })
+	return s
+}
+
+func (s *speaker) quit(t *testing.T) {
+	if s.stop == nil {
+		return
+	}
+	s.stop()
+	s.stop = nil
+	if err := <-s.ended; err != nil {
+		t.Errorf("%s ended: %v", s.name, err)
+	}
+}
+
+// await waits until what was taken so far satisfies a condition.
+func (s *speaker) await(t *testing.T, what string, ok func(lb.GossipUpdate) bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		u := s.Take()
+		s.seen.Joined = append(s.seen.Joined, u.Joined...)
+		s.seen.Left = append(s.seen.Left, u.Left...)
+		s.seen.Lost = append(s.seen.Lost, u.Lost...)
+		s.seen.Claims = append(s.seen.Claims, u.Claims...)
+		if ok(s.seen) {
+			return
+		}
+		select {
+		case <-s.kicks:
+		case <-deadline:
+			t.Fatalf("%s: %s did not come; seen %+v", s.name, what, s.seen)
+		}
+	}
+}
+
+func joined(names ...string) func(lb.GossipUpdate) bool {
+	return func(u lb.GossipUpdate) bool {
+		for _, n := range names {
+			if !slices.ContainsFunc(u.Joined, func(s lb.NodeState) bool { return s.Node == n && len(s.Interfaces) == 1 }) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+func TestGroup(t *testing.T) {
+	port := freePort(t)
+	all := []netip.Addr{loopback(1), loopback(2), loopback(3)}
+	// a key of any length
+	a := start(t, 1, port, "k", all...)
+	b := start(t, 2, port, "k", all...)
+	a.await(t, "n2", joined("n2"))
+	b.await(t, "n1", joined("n1"))
+
+	claim := lb.Claim{Address: netip.MustParseAddr("2001:db8::1"), Node: "n1", Epoch: 7, Standing: lb.Pending}
+	a.Publish([]lb.Claim{claim})
+	b.await(t, "n1's claim", func(u lb.GossipUpdate) bool { return slices.Contains(u.Claims, claim) })
+
+	// who comes later hears all
+	c := start(t, 3, port, "k", all...)
+	c.await(t, "what the others know", func(u lb.GossipUpdate) bool { return slices.Contains(u.Claims, claim) })
+	c.await(t, "n1 and n2", joined("n1", "n2"))
+	a.await(t, "n3", joined("n3"))
+	if got := a.Members(); !slices.Equal(got, []string{"n1", "n2", "n3"}) {
+		t.Errorf("members %v", got)
+	}
+
+	c.quit(t)
+	a.await(t, "n3's good-bye", func(u lb.GossipUpdate) bool { return slices.Contains(u.Left, "n3") })
+
+	// who starts anew is believed at once, although its versions begin anew too
+	c = start(t, 3, port, "k", all...)
+	c.SetInterfaces([]lb.Interface{{Name: "eth1"}})
+	a.await(t, "n3's new state", func(u lb.GossipUpdate) bool {
+		return slices.ContainsFunc(u.Joined, func(s lb.NodeState) bool {
+			return s.Node == "n3" && len(s.Interfaces) == 1 && s.Interfaces[0].Name == "eth1"
+		})
+	})
+}
+
+func TestWrongKeyCannotJoin(t *testing.T) {
+	port := freePort(t)
+	all := []netip.Addr{loopback(1), loopback(2)}
+	a := start(t, 1, port, "right", all...)
+	b := start(t, 2, port, "wrong", all...)
+	a.await(t, "itself", func(lb.GossipUpdate) bool { return slices.Equal(a.Members(), []string{"n1"}) })
+	b.await(t, "itself", func(lb.GossipUpdate) bool { return slices.Equal(b.Members(), []string{"n2"}) })
+	b.Publish([]lb.Claim{{Address: netip.MustParseAddr("192.0.2.1"), Node: "n2", Epoch: 9}})
+	// three rounds of joining on both sides
+	<-time.After(3 * joinInterval)
+	for _, s := range []*speaker{a, b} {
+		if m, u := s.Members(), s.Take(); len(m) != 1 || len(u.Joined)+len(u.Claims) > 0 || s.Joined() {
+			t.Errorf("%s: members %v, update %+v, joined %v", s.name, m, u, s.Joined())
+		}
+	}
+}
+
+func TestEmptyKey(t *testing.T) {
+	for _, key := range []string{"", " \n"} {
+		if _, err := New(Config{Key: []byte(key)}); err == nil || !strings.Contains(err.Error(), "empty") {
+			t.Errorf("key %q: %v", key, err)
+		}
+	}
+}
+
+func TestMerge(t *testing.T) {
+	vip := netip.MustParseAddr("192.0.2.1")
+	old, new := lb.Claim{Address: vip, Node: "n1", Epoch: 1}, lb.Claim{Address: vip, Node: "n2", Epoch: 2}
+	for name, order := range map[string][]lb.Claim{"in order": {old, new}, "out of order": {new, old}, "again and again": {old, new, old, new}} {
+		tab := newTable("n0")
+		for _, c := range order {
+			tab.merge(nil, []lb.Claim{c})
+		}
+		if got := tab.claims[vip]; got != new {
+			t.Errorf("%s: %+v counts", name, got)
+		}
+	}
+}
+
+func TestEncoding(t *testing.T) {
+	states := []lb.NodeState{{Node: "n1", Version: 3, Interfaces: []lb.Interface{
+		{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("2001:db8::1/64")}}, {Name: "eth1"}}}}
+	claims := []lb.Claim{{Address: netip.MustParseAddr("192.0.2.9"), Epoch: 5}, {Address: netip.MustParseAddr("2001:db8::9"), Node: "n1", Epoch: 1, Standing: lb.Provisional}}
+	b, err := encode(states, claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, c, _, err := decode(b)
+	if err != nil || fmt.Sprint(s) != fmt.Sprint(states) || !slices.Equal(c, claims) {
+		t.Errorf("decoded %+v %+v %v", s, c, err)
+	}
+	// a claim fits what Publish reckons with
+	worst, _ := encode(nil, []lb.Claim{{Address: netip.MustParseAddr("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"), Node: "n1", Epoch: maxEpoch, Standing: lb.Provisional}})
+	if len(worst)-4 > claimOctets+len("n1") {
+		t.Errorf("a claim takes %d octets", len(worst)-4)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	good, _ := encode([]lb.NodeState{{Node: "n1", Interfaces: []lb.Interface{{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")}}}}},
+		[]lb.Claim{{Address: netip.MustParseAddr("2001:db8::9"), Node: "n1", Epoch: 1}})
+	f.Add(good)
+	f.Add([]byte{})
+	f.Add([]byte{0xa1, 0x02, 0x81, 0xa1, 0x01, 0x44, 1, 2, 3, 4})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		states, claims, _, err := decode(b)
+		if err != nil {
+			return
+		}
+		tab := newTable("n0")
+		tab.merge(states, claims)
+		for _, c := range claims {
+			if !c.Address.IsValid() || c.Epoch > maxEpoch {
+				t.Errorf("believed %+v", c)
+			}
+		}
+		again, err := encode(tab.all())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, _, err := decode(again); err != nil {
+			t.Errorf("what was merged cannot be read again: %v", err)
+		}
+	})
+}
