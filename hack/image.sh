@@ -28,8 +28,8 @@ if ! docker info >/dev/null 2>&1; then
 	fi
 fi
 
-# -buildvcs=false: the version is in already, and a commit id that only the linker sees would change the
-# program, and so the image, when nothing else did.
+# -buildvcs=false: the version is passed in, and a clone that git refuses to read (it is somebody else's)
+# must still build.
 mkdir -p "$context"
 CGO_ENABLED=0 go build -trimpath -buildvcs=false \
 	-ldflags "-s -w -X github.com/fairlead-lb/fairlead/internal/daemon.Version=$version" \
@@ -43,5 +43,5 @@ for component in controller speaker; do
 	echo "$image"
 done
 
-# What the new images took their names from.
+# Images that lost their names to the new ones.
 docker image prune --force --filter label=org.opencontainers.image.source=https://github.com/fairlead-lb/fairlead >/dev/null

@@ -1,0 +1,66 @@
+// Command controller assigns external addresses to Services of type LoadBalancer.
+package main
+
+import (
+	"cmp"
+	"log/slog"
+	"os"
+
+	"github.com/fairlead-lb/fairlead/internal/daemon"
+	"github.com/fairlead-lb/fairlead/internal/k8s"
+	"github.com/fairlead-lb/fairlead/internal/k8s/controller"
+	"github.com/spf13/cobra"
+)
+
+// MetalLB has 7472 and 7473.
+const defaultHTTPAddress = ":7572"
+
+func main() { os.Exit(daemon.Execute(command())) }
+
+func command() *cobra.Command {
+	var options daemon.Options
+	var leaderElect bool
+	cmd := &cobra.Command{
+		Use:   "fairlead-controller",
+		Short: "Assign external addresses to Services of type LoadBalancer",
+		Long: `Assign external addresses to Services of type LoadBalancer.
+
+The addresses come from the cluster's IPAddressPools. What a Service was
+given, or why it was given nothing, is in its status, in its condition
+fairlead.dev/Assigned and in events. Any number of controllers may run; one
+of them decides, and another takes over when it is gone.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := options.Validate(); err != nil {
+				return err
+			}
+			log, _ := options.Logger(os.Stderr)
+			slog.SetDefault(log)
+			k8s.CaptureLogs(log)
+			log.Info("starting", "version", daemon.Current())
+
+			metrics := daemon.NewRegistry()
+			cluster, err := k8s.Connect(options.Kubeconfig, cmd.Name(), daemon.Current(), log, metrics)
+			if err != nil {
+				return err
+			}
+			hostname, _ := os.Hostname() // in a Pod, the Pod's name
+			c, err := controller.New(controller.Config{
+				Cluster:           cluster,
+				Namespace:         options.Namespace,
+				LoadBalancerClass: options.LoadBalancerClass,
+				LeaderElect:       leaderElect,
+				Identity:          cmp.Or(hostname, cmd.Name()),
+				Log:               log,
+				Metrics:           metrics,
+			})
+			if err != nil {
+				return err
+			}
+			return daemon.Run(cmd.Context(), c,
+				&daemon.HTTP{Address: options.HTTPAddress, Metrics: metrics, Ready: c.Ready, Log: log})
+		},
+	}
+	options.AddFlags(cmd.Flags(), defaultHTTPAddress)
+	cmd.Flags().BoolVar(&leaderElect, "leader-elect", true, "decide only while holding the Lease; false\nif no other controller runs")
+	return cmd
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fairlead-lb/fairlead/e2e/lab"
+)
+
+// upTimeout bounds the start once everything is built.
+const upTimeout = 2 * time.Minute
+
+func upCommand() *cobra.Command {
+	var o labOptions
+	command := &cobra.Command{
+		Use:   "up",
+		Short: "Start a lab in the background, wait until it is ready, say how to use it",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, cancel := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer cancel()
+			return up(ctx, o)
+		},
+	}
+	o.flags(command)
+	return command
+}
+
+func up(ctx context.Context, o labOptions) error {
+	f, err := stateFiles()
+	if err != nil {
+		return err
+	}
+	if err := f.lock(); err != nil {
+		return err
+	}
+	if _, alive, err := f.running(); err != nil {
+		return err
+	} else if alive {
+		fmt.Println("The lab is already up.")
+		return printStatus(f)
+	}
+	if err := f.clear(); err != nil {
+		return err
+	}
+	if err := o.findProduct(f); err != nil {
+		return err
+	}
+	progress := func(line string) { fmt.Println(line) }
+	if err := lab.Preflight(ctx, progress); err != nil {
+		return err
+	}
+	hyperkube, err := lab.Hyperkube(ctx, progress)
+	if err != nil {
+		return err
+	}
+	if err := linkKubectl(hyperkube, f.kubectl); err != nil {
+		return err
+	}
+	d, err := startDaemon(f, o)
+	if err != nil {
+		return err
+	}
+	if err := followStart(ctx, f, d); err != nil {
+		return errors.Join(err, end(f, d))
+	}
+	return printStatus(f)
+}
+
+// linkKubectl makes the one binary kubectl by its name.
+func linkKubectl(hyperkube, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("linking kubectl: %w", err)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("linking kubectl: %w", err)
+	}
+	target, err := filepath.Rel(filepath.Dir(path), hyperkube)
+	if err != nil {
+		target = hyperkube
+	}
+	if err := os.Symlink(target, path); err != nil {
+		return fmt.Errorf("linking kubectl: %w", err)
+	}
+	return nil
+}
+
+// startDaemon starts this program as `lab daemon` in a session of its own, so that it outlives the terminal.
+func startDaemon(f files, o labOptions) (daemon, error) {
+	log, err := os.Create(f.log)
+	if err != nil {
+		return daemon{}, fmt.Errorf("opening the lab's log: %w", err)
+	}
+	defer log.Close()
+	command := exec.Command("/proc/self/exe", append([]string{"daemon"}, o.arguments()...)...)
+	command.Stdout, command.Stderr = log, log
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := command.Start(); err != nil {
+		return daemon{}, fmt.Errorf("starting the lab in the background: %w", err)
+	}
+	started, err := startTime(command.Process.Pid)
+	if err != nil {
+		return daemon{}, err
+	}
+	d := daemon{PID: command.Process.Pid, Started: started}
+	// Reaped here while this command lives, by the system's init afterwards.
+	go func() { _ = command.Wait() }()
+	return d, nil
+}
+
+// followStart shows the daemon's log until the lab is ready or the daemon has ended.
+func followStart(ctx context.Context, f files, d daemon) error {
+	ctx, cancel := context.WithTimeout(ctx, upTimeout)
+	defer cancel()
+	log, err := os.Open(f.log)
+	if err != nil {
+		return fmt.Errorf("following the lab's log: %w", err)
+	}
+	defer log.Close()
+	for {
+		started, err := startTime(d.PID)
+		alive := err == nil && started == d.Started
+		if _, err := io.Copy(os.Stdout, log); err != nil {
+			return fmt.Errorf("following the lab's log: %w", err)
+		}
+		if _, err := os.Stat(f.description); err == nil {
+			return nil
+		}
+		if !alive {
+			return fmt.Errorf("the lab has ended while starting; its log is %s", f.log)
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the lab: %w; its log is %s", context.Cause(ctx), f.log)
+		}
+	}
+}
+
+func statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Say what is running and how to use it",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			f, err := stateFiles()
+			if err != nil {
+				return err
+			}
+			return printStatus(f)
+		},
+	}
+}
+
+func printStatus(f files) error {
+	d, alive, err := f.running()
+	if err != nil {
+		return err
+	}
+	if !alive {
+		return errors.New("no lab is up")
+	}
+	var s description
+	if err := readJSON(f.description, &s); errors.Is(err, os.ErrNotExist) {
+		fmt.Println("It is still starting.")
+		return nil
+	} else if err != nil {
+		return err
+	}
+	fmt.Printf("\nKubernetes %s is running in network namespaces (pid %d):\n\n", s.Version, d.PID)
+	for _, h := range s.Hosts {
+		fmt.Printf("  %-9s %-12s %-15s %s\n", h.Name, h.V4, h.V6, strings.Join(h.Roles, ", "))
+	}
+	if !s.Product {
+		fmt.Printf("\nFairlead is not running: its binaries are not built.\n")
+	}
+	fmt.Printf(`
+Use it from here:
+  export KUBECONFIG=%s PATH=%s:$PATH
+  kubectl get nodes
+
+Enter a host (or: lab exec client1 -- COMMAND):
+  nsenter -t %d -m -p ip netns exec %s bash
+
+Logs:                %s
+Addresses for pools: %s, %s
+`, f.kubeconfig, filepath.Dir(f.kubectl), d.Init, s.Hosts[len(s.Hosts)-1].Name,
+		filepath.Join("/proc", strconv.Itoa(d.Init), "root", s.Logs), lab.Pool4, lab.Pool6)
+	return nil
+}

@@ -1,0 +1,99 @@
+package lab
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Side is the end of a cable at which it is cut.
+type Side int
+
+const (
+	// SwitchSide takes the port out of the bridge. Frames are lost both ways and the host notices nothing:
+	// its carrier stays. So fails a switch, a VLAN change, or a cable beyond the next switch.
+	SwitchSide Side = iota
+	// HostSide sets the port down. The host loses its carrier and its kernel knows at once.
+	HostSide
+)
+
+func (s Side) String() string {
+	if s == HostSide {
+		return "host side"
+	}
+	return "switch side"
+}
+
+// Cut cuts the cable of a host. Cutting it at the other side as well is possible; Restore mends both.
+func (l *Lab) Cut(host *Host, side Side) error {
+	port, err := l.network.port(host)
+	if err != nil {
+		return err
+	}
+	if side == HostSide {
+		err = l.network.sw.nl.LinkSetDown(port)
+	} else {
+		err = l.network.sw.nl.LinkSetNoMaster(port)
+	}
+	if err != nil {
+		return fmt.Errorf("cutting the cable of %s at the %s: %w", host.Name, side, err)
+	}
+	return nil
+}
+
+// Restore mends the cable of a host, and puts it back on the one segment if the lab was partitioned.
+func (l *Lab) Restore(host *Host) error {
+	port, err := l.network.port(host)
+	if err != nil {
+		return err
+	}
+	if err := l.network.sw.nl.LinkSetMaster(port, l.network.bridge); err != nil {
+		return fmt.Errorf("mending the cable of %s at the switch side: %w", host.Name, err)
+	}
+	if err := l.network.sw.nl.LinkSetUp(port); err != nil {
+		return fmt.Errorf("mending the cable of %s at the host side: %w", host.Name, err)
+	}
+	return nil
+}
+
+// Partition puts these hosts on an island of the segment: they hear each other and nobody else. Carrier
+// stays. Restore brings a host back.
+func (l *Lab) Partition(hosts ...*Host) error {
+	names := make([]string, 0, len(hosts))
+	for _, h := range hosts {
+		names = append(names, h.Name)
+	}
+	slices.Sort(names)
+	key := strings.Join(names, " ")
+	l.network.mu.Lock()
+	defer l.network.mu.Unlock()
+	island, ok := l.network.islands[key]
+	if !ok {
+		var err error
+		if island, err = l.network.newBridge(fmt.Sprintf("island%d", len(l.network.islands))); err != nil {
+			return err
+		}
+		l.network.islands[key] = island
+	}
+	for _, h := range hosts {
+		port, err := l.network.port(h)
+		if err != nil {
+			return err
+		}
+		// Not atomic over the hosts, as no real partition is.
+		if err := l.network.sw.nl.LinkSetMaster(port, island); err != nil {
+			return fmt.Errorf("moving %s to the island %s: %w", h.Name, island.Name, err)
+		}
+	}
+	return nil
+}
+
+func (n *network) port(host *Host) (netlink.Link, error) {
+	port, err := n.sw.nl.LinkByName(host.Name)
+	if err != nil {
+		return nil, fmt.Errorf("finding the switch port of %s: %w", host.Name, err)
+	}
+	return port, nil
+}

@@ -1,0 +1,73 @@
+package k8s
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// Complaint is something that is tried again and again and fails. It logs a failure when it is new, and
+// again after repeatAfter, not at every try. It is safe for concurrent use.
+type Complaint struct {
+	// What fails, as the start of the log line: "Services cannot be watched".
+	What string
+	Log  *slog.Logger
+
+	mu      sync.Mutex
+	failure error
+	last    string
+	at      time.Time
+}
+
+const repeatAfter = 10 * time.Minute
+
+// Report logs an answer of the API server that refuses. That the API server does not answer is said
+// elsewhere, once for all.
+func (c *Complaint) Report(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failure = err
+	if !Answered(err) {
+		return
+	}
+	now := time.Now()
+	if err.Error() == c.last && now.Sub(c.at) < repeatAfter {
+		return
+	}
+	c.last, c.at = err.Error(), now
+	c.Log.Warn(c.What, "error", err)
+}
+
+// Over says that it works.
+func (c *Complaint) Over() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failure, c.last = nil, ""
+}
+
+// Err returns the last failure, nil if there was none since it last worked.
+func (c *Complaint) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failure
+}
+
+// Answered tells whether an error is the API server's answer, not the lack of one.
+func Answered(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status)
+}
+
+// Shorten cuts a message to what a condition or an event may hold and a person reads: it may quote an
+// annotation, and an annotation may be 256 KiB.
+func Shorten(message string) string {
+	const most = 1000
+	if len(message) <= most {
+		return message
+	}
+	return strings.ToValidUTF8(message[:most], "") + "..."
+}

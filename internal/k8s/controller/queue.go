@@ -1,0 +1,42 @@
+package controller
+
+import (
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	"k8s.io/client-go/util/workqueue"
+)
+
+// item is something to look at again.
+type item struct {
+	kind kind
+	key  lb.Key // of a pool only the name
+}
+
+type kind uint8
+
+const (
+	service    kind = iota // what a Service asks for, or its status, may have changed
+	poolStatus             // what a pool's status should say may have changed
+	poolSet                // a pool has come, gone, or changed
+)
+
+// allPools has all pools read anew: they overlap, so that one means nothing without the others.
+var allPools = item{kind: poolSet}
+
+func (i item) String() string {
+	if i.kind == service {
+		return i.key.String()
+	}
+	return i.key.Name
+}
+
+type queue = workqueue.TypedRateLimitingInterface[item]
+
+// newQueue makes a queue that tries failed items again, soon at first. The limit of the wait is short: it
+// passes only while the API server answers and refuses, since a controller that does not reach it loses
+// the leadership and the queue with it.
+func newQueue() queue {
+	return workqueue.NewTypedRateLimitingQueue(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[item](20*time.Millisecond, 10*time.Second))
+}

@@ -1,0 +1,237 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/allocator"
+	"github.com/fairlead-lb/fairlead/internal/k8s"
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// known is what the term remembers of a Service beside what the allocator does.
+type known struct {
+	uid types.UID
+	// state is the label of the metric that counts the Service.
+	state string
+	// has are its addresses.
+	has []netip.Addr
+	// leaving are the addresses in its status that are not its own any more, and what to say of them
+	// before they leave the status.
+	leaving map[netip.Addr]*farewell
+	// released is true once it is gone or no longer ours. Cleared is set by the writer when nothing of
+	// ours is left on it.
+	released, cleared bool
+}
+
+// farewell is an event about an address that leaves. Told is set by the writer.
+type farewell struct {
+	reason, message string
+	told            bool
+}
+
+func (k *known) leave(addr netip.Addr, reason, message string) {
+	if k.leaving == nil {
+		k.leaving = map[netip.Addr]*farewell{}
+	}
+	k.leaving[addr] = &farewell{reason: reason, message: message}
+}
+
+// adopt lets every Service keep what its status shows, before any gets something new: otherwise one could
+// be given what another has and only comes later. Then all are queued, the oldest first.
+func (t *term) adopt() (services, adopted int) {
+	all, _ := t.serviceLister.List(labels.Everything()) // a lister's List does not fail
+	ours := slices.DeleteFunc(slices.Clone(all), func(svc *corev1.Service) bool { return !k8s.Ours(svc, t.LoadBalancerClass) })
+	slices.SortFunc(ours, func(x, y *corev1.Service) int {
+		return cmp.Or(x.CreationTimestamp.Compare(y.CreationTimestamp.Time),
+			cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name))
+	})
+	for _, svc := range ours {
+		if request, _ := k8s.Request(svc); len(request.Current) > 0 {
+			adopted += len(t.admit(svc, request).has)
+		}
+	}
+	for _, svc := range ours {
+		t.work.Add(item{service, k8s.Key(svc)})
+	}
+	return len(ours), adopted
+}
+
+// admit makes a Service known with what its status shows, and gives it nothing new.
+func (t *term) admit(svc *corev1.Service, r allocator.Request) *known {
+	k := &known{uid: svc.UID}
+	t.known[r.Service] = k
+	d := t.alloc.Decide(hold(r))
+	k.has = outcome{assigned: d.Assignments}.ips()
+	// Every address of Current was either adopted or refused, in order.
+	refused := slices.DeleteFunc(slices.Clone(r.Current), func(ip netip.Addr) bool { return slices.Contains(k.has, ip) })
+	for i, ip := range refused {
+		if i < len(d.NotAdopted) {
+			k.leave(ip, "NotAdopted", fmt.Sprintf("the status has %s, which cannot be kept: %s", ip, d.NotAdopted[i].Message))
+		}
+	}
+	return k
+}
+
+// hold turns a request into one that keeps what the Service has, or adopts what its status shows, and
+// gives it nothing new: the allocator does so with a request that contradicts itself.
+func hold(r allocator.Request) allocator.Request {
+	r.Addresses = []netip.Addr{netip.AddrFrom4([4]byte{0, 0, 0, 1}), netip.AddrFrom4([4]byte{0, 0, 0, 2})}
+	return r
+}
+
+// decideService decides what a Service has, and returns what has to be written, nil if nothing.
+func (t *term) decideService(key lb.Key) *job {
+	svc, err := t.serviceLister.Services(key.Namespace).Get(key.Name)
+	k := t.known[key]
+	if err != nil || !k8s.Ours(svc, t.LoadBalancerClass) {
+		return t.release(key, k)
+	}
+	if k != nil && (k.released || k.uid != svc.UID) { // deleted and created anew
+		t.release(key, k)
+		k = nil
+	}
+	request, problems := k8s.Request(svc)
+	if k == nil {
+		k = t.admit(svc, request)
+	}
+	if len(problems) > 0 {
+		request = hold(request)
+	}
+	d := t.alloc.Decide(request)
+	t.again(d.Again)
+	o := outcome{d.Assignments, d.Refusals, d.Satisfied}
+	if len(problems) > 0 {
+		o.refused, o.satisfied = problems, false
+	}
+	k.has = o.ips()
+	if o.satisfied {
+		t.count(k, "assigned")
+	} else {
+		t.count(k, "pending")
+	}
+	for ip, f := range k.leaving {
+		if slices.Contains(k.has, ip) || f.told && !slices.Contains(request.Current, ip) {
+			delete(k.leaving, ip)
+		}
+	}
+	c := changeOf(svc, o, time.Now())
+	if c == nil {
+		return nil
+	}
+	return t.statusJob(svc, k, c)
+}
+
+// statusJob writes a Service's status, after what is to be said before.
+func (t *term) statusJob(svc *corev1.Service, k *known, c *change) *job {
+	key := k8s.Key(svc)
+	j := &job{object: "service", log: t.Log.With("service", key.String()), base: svc.ResourceVersion}
+	j.seen = func() (string, bool) { return t.serviceVersion(key) }
+	for _, ip := range c.leaving {
+		if f := k.leaving[ip]; f != nil && !f.told {
+			j.before = append(j.before, saying{k8s.Event{About: reference(svc), Warning: true, Reason: f.reason, Message: f.message}, &f.told})
+		}
+	}
+	if c.event != nil {
+		j.after = []k8s.Event{*c.event}
+	}
+	j.write = func(ctx context.Context) error {
+		_, err := t.Cluster.Core.CoreV1().Services(key.Namespace).Patch(ctx, key.Name,
+			types.StrategicMergePatchType, c.patch, metav1.PatchOptions{}, "status")
+		if err != nil {
+			return fmt.Errorf("writing the status of Service %s: %w", key, err)
+		}
+		return nil
+	}
+	j.done = func() {
+		switch e := c.event; {
+		case e == nil:
+			j.log.Debug("status refreshed")
+		case e.Warning:
+			j.log.Info("pending", "reason", e.Reason, "message", e.Message)
+		default:
+			j.log.Info(e.Message)
+		}
+	}
+	return j
+}
+
+// release takes back what a Service has that is gone or no longer ours, and returns what is to be written
+// to it if it still exists. It is called again until that has succeeded.
+func (t *term) release(key lb.Key, k *known) *job {
+	switch {
+	case k == nil:
+		return nil
+	case k.cleared:
+		delete(t.known, key)
+		return nil
+	case !k.released:
+		k.released = true
+		t.count(k, "")
+		t.metrics.decisions.WithLabelValues("released").Inc()
+		t.again(t.alloc.Release(key))
+	}
+	j := &job{object: "service", log: t.Log.With("service", key.String())}
+	j.write = func(ctx context.Context) error { return t.clear(ctx, key, k.uid, k.has) }
+	j.done = func() {
+		k.cleared = true
+		t.work.Add(j.item) // for the decider to forget it
+	}
+	return j
+}
+
+// clear takes what we wrote from a Service that is no longer ours. A watch by field selector reports one
+// whose type changed as deleted, so only the API server can tell if there is anything left to clear.
+func (t *term) clear(ctx context.Context, key lb.Key, uid types.UID, had []netip.Addr) error {
+	services := t.Cluster.Core.CoreV1().Services(key.Namespace)
+	svc, err := services.Get(ctx, key.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("reading Service %s, which is to be cleared: %w", key, err)
+	case svc.UID != uid, k8s.Ours(svc, t.LoadBalancerClass): // another one, or ours again
+		return nil
+	}
+	patch := clearing(svc, had)
+	if patch == nil {
+		return nil
+	}
+	_, err = services.Patch(ctx, key.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("clearing the status of Service %s: %w", key, err)
+	}
+	return nil
+}
+
+func (t *term) again(keys []lb.Key) {
+	for _, key := range keys {
+		t.work.Add(item{service, key})
+	}
+}
+
+// count moves a Service from one state of the metric to another, "" for none.
+func (t *term) count(k *known, state string) {
+	if state != "" {
+		t.metrics.decisions.WithLabelValues(state).Inc()
+	}
+	if k.state == state {
+		return
+	}
+	if k.state != "" {
+		t.metrics.services.WithLabelValues(k.state).Dec()
+	}
+	if state != "" {
+		t.metrics.services.WithLabelValues(state).Inc()
+	}
+	k.state = state
+}

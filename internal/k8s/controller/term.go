@@ -1,0 +1,101 @@
+package controller
+
+import (
+	"context"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/allocator"
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+)
+
+// term is one term of leadership. The decider's goroutine owns all of it but the queues.
+type term struct {
+	*Controller
+	// held tells whether this controller still leads, by its own clock.
+	held func() bool
+
+	work queue                  // what to look at
+	jobs *workqueue.Typed[*job] // what to write: without bound, but at most one for each item
+
+	alloc *allocator.Allocator
+	known map[lb.Key]*known
+	pools map[string]*poolMemory
+}
+
+func newTerm(c *Controller, held func() bool) *term {
+	return &term{
+		Controller: c, held: held,
+		work:  newQueue(),
+		jobs:  workqueue.NewTyped[*job](),
+		alloc: allocator.New(),
+		known: map[lb.Key]*known{},
+		pools: map[string]*poolMemory{},
+	}
+}
+
+// writers bounds the writes under way. Each waits for the API server nearly all the time; more of them
+// only make its queue longer.
+const writers = 24
+
+// run leads until ctx ends.
+func (t *term) run(ctx context.Context) {
+	defer t.metrics.reset()
+	defer t.work.ShutDown()
+	defer t.jobs.ShutDown()
+	// Nothing is decided before everything is known.
+	if !cache.WaitFor(ctx, "", t.serviceWatch.HasSyncedChecker(), t.poolWatch.HasSyncedChecker()) || t.catchUp(ctx) != nil {
+		return
+	}
+	// From here on changes come through the queue; what came before is in memory.
+	t.queue.Store(&t.work)
+	defer t.queue.Store(nil)
+	t.metrics.leader.Set(1)
+	began := time.Now()
+	t.readPools()
+	services, adopted := t.adopt()
+	t.Log.Info("leading", "services", services, "adopted", adopted, "took", time.Since(began).Round(time.Millisecond))
+
+	defer context.AfterFunc(ctx, func() {
+		t.work.ShutDown()
+		t.jobs.ShutDown()
+	})()
+	var group errgroup.Group
+	for range writers {
+		group.Go(func() error { t.write(ctx); return nil })
+	}
+	t.decide(ctx)
+	t.jobs.ShutDown()
+	group.Wait()
+	t.Log.Info("no longer leading")
+}
+
+// decide is the decider's loop.
+func (t *term) decide(ctx context.Context) {
+	for {
+		i, shutdown := t.work.Get()
+		if shutdown || ctx.Err() != nil {
+			return
+		}
+		var j *job
+		switch i.kind {
+		case service:
+			j = t.decideService(i.key)
+		case poolStatus:
+			j = t.decidePoolStatus(i.key.Name)
+		case poolSet:
+			t.readPools()
+		}
+		t.schedulePools()
+		t.metrics.queue.Set(float64(t.work.Len()))
+		if j == nil {
+			t.work.Forget(i)
+			t.work.Done(i)
+			continue
+		}
+		j.item = i
+		t.jobs.Add(j)
+	}
+}

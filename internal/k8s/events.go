@@ -1,0 +1,162 @@
+package k8s
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	eventutil "k8s.io/client-go/tools/record/util"
+	"k8s.io/client-go/util/workqueue"
+)
+
+// Event is something that happened to an object, for its owner to read.
+type Event struct {
+	About   corev1.ObjectReference
+	Warning bool
+	// Reason is one word in CamelCase, Message a sentence.
+	Reason, Message string
+}
+
+// Recorder is the task that writes events. client-go's broadcaster is not used: its queue of 1,000 drops
+// what a burst of Services brings, silently but for a log line; it aggregates and filters events, which
+// those who write them at transitions only do not need; and it writes from one goroutine.
+type Recorder struct {
+	client    kubernetes.Interface
+	component string
+	instance  string
+	log       *slog.Logger
+	queue     workqueue.TypedRateLimitingInterface[*corev1.Event]
+	lastName  atomic.Int64
+	outcomes  *prometheus.CounterVec
+}
+
+const (
+	// Few, so that events of a burst do not stand in the way of what the burst is about.
+	eventWriters = 2
+	// About 50 MB; more events than this have nobody who reads them.
+	mostEvents = 50_000
+	// How long what is in the queue may take to be written when the process ends.
+	eventGrace = 2 * time.Second
+)
+
+// NewRecorder makes a recorder. Instance tells the processes of one component apart: the node's or the
+// Pod's name.
+func NewRecorder(c *Cluster, component, instance string, log *slog.Logger, metrics prometheus.Registerer) *Recorder {
+	r := &Recorder{
+		client: c.Core, component: component, instance: instance, log: log,
+		queue: workqueue.NewTypedRateLimitingQueue(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[*corev1.Event](200*time.Millisecond, 30*time.Second)),
+		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_events_total",
+			Help: "Kubernetes events by outcome: written, refused by the API server, dropped for too many waiting.",
+		}, []string{"outcome"}),
+	}
+	metrics.MustRegister(r.outcomes)
+	return r
+}
+
+// Record has an event written soon. It never waits.
+func (r *Recorder) Record(e Event) {
+	if r.queue.Len() >= mostEvents {
+		r.outcomes.WithLabelValues("dropped").Inc()
+		r.log.Warn("event dropped: too many are waiting", "reason", e.Reason, "object", e.About.Namespace+"/"+e.About.Name)
+		return
+	}
+	r.queue.Add(r.build(e))
+}
+
+// Write writes an event now, for one that must be there before something else happens. It returns an
+// error if another try may succeed.
+func (r *Recorder) Write(ctx context.Context, e Event) error {
+	return r.create(ctx, r.build(e))
+}
+
+// Run writes events until ctx ends, then what is still in the queue, for a short time.
+func (r *Recorder) Run(ctx context.Context) error {
+	grace, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		time.AfterFunc(eventGrace, cancel)
+		r.queue.ShutDown()
+	})()
+	var group errgroup.Group
+	for range eventWriters {
+		group.Go(func() error {
+			for {
+				event, shutdown := r.queue.Get()
+				if shutdown {
+					return nil
+				}
+				if grace.Err() == nil && r.create(grace, event) != nil {
+					r.queue.AddRateLimited(event)
+				} else {
+					r.queue.Forget(event)
+				}
+				r.queue.Done(event)
+			}
+		})
+	}
+	return group.Wait()
+}
+
+func (r *Recorder) create(ctx context.Context, event *corev1.Event) error {
+	_, err := r.client.CoreV1().Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{})
+	switch {
+	case err == nil, apierrors.IsAlreadyExists(err): // the latter: an earlier try whose answer was lost
+		r.outcomes.WithLabelValues("written").Inc()
+		return nil
+	case !Answered(err), apierrors.IsTooManyRequests(err), apierrors.IsServerTimeout(err), apierrors.IsInternalError(err),
+		apierrors.IsServiceUnavailable(err), apierrors.IsTimeout(err):
+		return err
+	default:
+		r.outcomes.WithLabelValues("refused").Inc()
+		r.log.Debug("event refused", "reason", event.Reason, "object", event.InvolvedObject.Namespace+"/"+event.InvolvedObject.Name, "error", err)
+		return nil
+	}
+}
+
+func (r *Recorder) build(e Event) *corev1.Event {
+	now := time.Now()
+	namespace := e.About.Namespace
+	if namespace == "" {
+		namespace = metav1.NamespaceDefault // where the API server wants those of cluster-scoped objects
+	}
+	kind := corev1.EventTypeNormal
+	if e.Warning {
+		kind = corev1.EventTypeWarning
+	}
+	return &corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace,
+			Name:      eventutil.GenerateEventName(e.About.Name, r.unique(now.UnixNano())),
+		},
+		InvolvedObject:      e.About,
+		Type:                kind,
+		Reason:              e.Reason,
+		Message:             e.Message,
+		Count:               1,
+		FirstTimestamp:      metav1.NewTime(now),
+		LastTimestamp:       metav1.NewTime(now),
+		Source:              corev1.EventSource{Component: r.component, Host: r.instance},
+		ReportingController: r.component,
+		ReportingInstance:   r.instance,
+	}
+}
+
+// unique returns now, or a little more if now has been returned already: an event's name is made of it.
+func (r *Recorder) unique(now int64) int64 {
+	for {
+		last := r.lastName.Load()
+		next := max(now, last+1)
+		if r.lastName.CompareAndSwap(last, next) {
+			return next
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package k8s
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// link sees every request to the API server, and so knows whether it answers. It is the one place that
+// says so in the log, once at each change: every watch and every write would have its own complaint.
+type link struct {
+	next     http.RoundTripper
+	server   string
+	log      *slog.Logger
+	requests *prometheus.CounterVec
+
+	good atomic.Bool // the last request was answered: spares the lock, as a rule
+
+	mu      sync.Mutex
+	reached bool      // as far as the log knows
+	ever    bool      // reached at least once
+	told    bool      // the log has said that it is not reached
+	since   time.Time // of the first failure after an answer
+	failure error
+}
+
+// lossAfter is how long requests must fail until the log says so: one connection that breaks, as an API
+// server's restart behind a load balancer makes, is no loss.
+const lossAfter = time.Second
+
+var errNotTried = errors.New("not tried yet")
+
+func newLink(server string, log *slog.Logger) *link {
+	return &link{
+		server:  server,
+		log:     log,
+		failure: errNotTried,
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_api_requests_total",
+			Help: "Requests to the API server by HTTP method and status code; code \"none\" had no answer.",
+		}, []string{"method", "code"}),
+	}
+}
+
+// RoundTrip forwards a request and notes whether it was answered. A GET that may take as long as it likes,
+// which is what informers send, is tried until it is: client-go would come back only after a pause that
+// grows to half a minute, and all that time after the API server has returned nothing would be seen.
+func (l *link) RoundTrip(r *http.Request) (*http.Response, error) {
+	_, bounded := r.Context().Deadline()
+	for {
+		response, err := l.try(r)
+		if err == nil || bounded || r.Method != http.MethodGet {
+			return response, err
+		}
+		select {
+		case <-r.Context().Done():
+			return nil, err
+		case <-time.After(retryAfter + rand.N(retryAfter)):
+		}
+	}
+}
+
+// retryAfter is short, since as a rule it costs a SYN and its refusal, and jittered, since every speaker
+// of a cluster waits for the same.
+const retryAfter = 500 * time.Millisecond
+
+func (l *link) try(r *http.Request) (*http.Response, error) {
+	response, err := l.next.RoundTrip(r)
+	switch {
+	case err == nil:
+		l.requests.WithLabelValues(r.Method, strconv.Itoa(response.StatusCode)).Inc()
+		if !l.good.Load() {
+			l.answered()
+		}
+	case r.Context().Err() != nil && errors.Is(err, context.Canceled): // by us
+	default:
+		l.requests.WithLabelValues(r.Method, "none").Inc()
+		l.failed(err, time.Now())
+	}
+	return response, err
+}
+
+func (l *link) answered() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.reached && (l.told || !l.ever) {
+		l.log.Info("API server reached", "server", l.server)
+	}
+	l.reached, l.ever, l.told, l.failure, l.since = true, true, false, nil, time.Time{}
+	l.good.Store(true)
+}
+
+func (l *link) failed(err error, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.good.Store(false)
+	l.failure = err
+	if l.since.IsZero() {
+		l.since = now
+	}
+	switch {
+	case l.told:
+	case !l.ever:
+		l.told = true
+		l.log.Warn("API server not reached yet, waiting", "server", l.server, "error", err)
+	case now.Sub(l.since) >= lossAfter:
+		l.told, l.reached = true, false
+		l.log.Warn("API server not reached any more, waiting", "server", l.server, "error", err)
+	}
+}
+
+func (l *link) err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failure
+}

@@ -1,0 +1,98 @@
+package k8s
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/fairlead-lb/fairlead/internal/generated/informers/externalversions/api/v1alpha1"
+)
+
+// Watch is the task that keeps the objects of one kind in memory.
+type Watch struct {
+	cache.SharedIndexInformer
+	what      string
+	complaint *Complaint
+}
+
+// NewWatch makes a task of an informer that has not started: trim takes from each object what nobody
+// here reads, failures are logged as the package does it. What names the kind, in the plural.
+func NewWatch(what string, informer cache.SharedIndexInformer, trim cache.TransformFunc, log *slog.Logger) *Watch {
+	w := &Watch{informer, what, &Complaint{What: what + " cannot be watched", Log: log}}
+	// Both fail only for an informer that has started.
+	if err := errors.Join(informer.SetTransform(trim), informer.SetWatchErrorHandlerWithContext(w.failed)); err != nil {
+		panic(fmt.Sprintf("watching %s: %v", what, err))
+	}
+	return w
+}
+
+// Run watches until ctx ends.
+func (w *Watch) Run(ctx context.Context) error {
+	w.RunWithContext(ctx)
+	return nil
+}
+
+// Waiting returns nil once the first complete list is in memory, else what keeps it from being there.
+func (w *Watch) Waiting() error {
+	if w.HasSynced() {
+		return nil
+	}
+	if err := w.complaint.Err(); err != nil {
+		return fmt.Errorf("waiting for %s: %w", w.what, err)
+	}
+	return fmt.Errorf("waiting for %s", w.what)
+}
+
+func (w *Watch) failed(_ context.Context, _ *cache.Reflector, err error) {
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), apierrors.IsResourceExpired(err), apierrors.IsGone(err):
+		// The ordinary end of a watch: it goes on, or from a new list.
+	case apierrors.IsNotFound(err) && !w.HasSynced():
+		w.complaint.Report(fmt.Errorf("%w (are Fairlead's custom resource definitions installed?)", err))
+	default:
+		w.complaint.Report(err)
+	}
+}
+
+// WatchServices watches the Services of type LoadBalancer in all namespaces. The API server does the
+// selection: a Service whose type changes away is reported as deleted.
+func WatchServices(c *Cluster, log *slog.Logger) *Watch {
+	informer := coreinformers.NewFilteredServiceInformer(c.Core, metav1.NamespaceAll, 0, cache.Indexers{},
+		func(o *metav1.ListOptions) { o.FieldSelector = LoadBalancers })
+	return NewWatch("Services", informer, Trim, log)
+}
+
+// LoadBalancers is the field selector of Services of type LoadBalancer.
+var LoadBalancers = fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String()
+
+// WatchPools watches the IPAddressPools.
+func WatchPools(c *Cluster, log *slog.Logger) *Watch {
+	return NewWatch("IPAddressPools", v1alpha1.NewIPAddressPoolInformer(c.Fairlead, 0, cache.Indexers{}), Trim, log)
+}
+
+// Trim takes from an object the metadata that nobody here reads: as a rule more than half of its memory.
+func Trim(object any) (any, error) {
+	accessor, err := meta.Accessor(object)
+	if err != nil {
+		return object, nil // a tombstone
+	}
+	accessor.SetManagedFields(nil)
+	accessor.SetOwnerReferences(nil)
+	if annotations := accessor.GetAnnotations(); annotations[corev1.LastAppliedConfigAnnotation] != "" {
+		delete(annotations, corev1.LastAppliedConfigAnnotation)
+	}
+	if svc, ok := object.(*corev1.Service); ok {
+		svc.Spec.Selector, svc.Spec.SessionAffinityConfig = nil, nil
+	}
+	return object, nil
+}
