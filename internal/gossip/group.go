@@ -48,6 +48,9 @@ type Group struct {
 
 	mu    sync.Mutex
 	peers []netip.Addr
+	// contact is when another speaker last answered, silence when the last time without an answer that was
+	// long enough to be taken for dead ended.
+	contact, silence time.Time
 
 	dropped prometheus.Counter
 }
@@ -65,6 +68,13 @@ const (
 	// settle is how long a starting speaker that found another one still waits for the rest, so that
 	// speakers that start together share the addresses.
 	settle = 2 * time.Second
+
+	probeInterval = 250 * time.Millisecond
+	// suspicionMult probe intervals pass between a failed probe and the verdict.
+	suspicionMult = 3
+	// silenceLimit is how long a node may be without an answer and be sure that nobody took it for dead: a
+	// verdict takes longer, and in a group of three of which one is gone every second probe fails.
+	silenceLimit = (suspicionMult + 1) * probeInterval * 9 / 10
 )
 
 // New returns a group that nobody has joined yet.
@@ -127,12 +137,12 @@ func (g *Group) memberlistConfig() *memberlist.Config {
 	c.BindPort, c.AdvertisePort = g.config.Port, g.config.Port
 	c.SecretKey = key[:]
 	c.TCPTimeout = 2 * time.Second
-	c.ProbeInterval, c.ProbeTimeout = 250*time.Millisecond, 125*time.Millisecond
-	c.SuspicionMult, c.SuspicionMaxTimeoutMult = 3, 2
+	c.ProbeInterval, c.ProbeTimeout = probeInterval, probeInterval/2
+	c.SuspicionMult, c.SuspicionMaxTimeoutMult = suspicionMult, 2
 	c.GossipInterval = 50 * time.Millisecond
 	c.DeadNodeReclaimTime = time.Second // a node may come back with another address
 	c.EnableCompression = false         // small messages: it would only cost
-	c.Delegate, c.Events = delegate{g}, delegate{g}
+	c.Delegate, c.Events, c.Ping = delegate{g}, delegate{g}, delegate{g}
 	c.Logger = log.New(&logWriter{log: g.config.Log}, "", 0)
 	return c
 }
@@ -174,6 +184,17 @@ func (g *Group) setJoined() {
 // Joined tells whether this speaker has heard what the others know, from all of them or after a wait from
 // one, or whether there are no others.
 func (g *Group) Joined() bool { return g.joined.Load() }
+
+// Silence returns when the last time ended in which no other speaker answered for so long that they may have
+// taken this one for dead: zero if there was none, now while it lasts.
+func (g *Group) Silence() (end time.Time, lasts bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now := time.Now(); !g.contact.IsZero() && now.Sub(g.contact) > silenceLimit {
+		return now, true
+	}
+	return g.silence, false
+}
 
 // SetPeers tells the group the addresses of the other nodes.
 func (g *Group) SetPeers(peers []netip.Addr) {
@@ -292,6 +313,20 @@ func (d delegate) receive(b []byte) {
 func (d delegate) NotifyJoin(n *memberlist.Node) {
 	d.table.join(n.Name)
 	d.config.Kick()
+}
+
+// AckPayload and NotifyPingComplete are memberlist's PingDelegate: every probe that was answered is a sign of
+// life of the connection to the others.
+func (d delegate) AckPayload() []byte { return nil }
+
+func (d delegate) NotifyPingComplete(*memberlist.Node, time.Duration, []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	if !d.contact.IsZero() && now.Sub(d.contact) > silenceLimit {
+		d.silence = now
+	}
+	d.contact = now
 }
 
 func (d delegate) NotifyUpdate(*memberlist.Node) {}

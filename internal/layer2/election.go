@@ -158,6 +158,14 @@ func (e *Elector) RemoveScope(name string) {
 // is cut off.
 func (e *Elector) Unheard() { e.unheard = true }
 
+// Silence takes note of a time in which this node heard nothing of the others, and which ended at end: it
+// may have been cut off without having missed the majority yet.
+func (e *Elector) Silence(end time.Time) {
+	if end.After(e.regained) {
+		e.regained = end
+	}
+}
+
 // Join takes note of a node whose speaker serves, and of its interfaces. It tells whether the node is new.
 func (e *Elector) Join(name string, interfaces []lb.Interface) (fresh bool) {
 	n := e.node(name)

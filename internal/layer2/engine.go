@@ -2,18 +2,27 @@ package layer2
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/lb"
+	"golang.org/x/sync/errgroup"
 )
 
 // joinGrace is how long a speaker waits to hear what the others know before it decides alone.
 const joinGrace = 5 * time.Second
+
+const (
+	// doubt is how long a node that is said to be lost has to contradict: twice the time that gossip takes to
+	// tell it and to bring its answer.
+	doubt = 150 * time.Millisecond
+	// afterSilence is the same while this node has just been silent itself: its alarms are likely false.
+	afterSilence = time.Second
+)
 
 // relinkInterval is the pace at which interfaces are looked at without being told of a change.
 const relinkInterval = 10 * time.Second
@@ -22,6 +31,9 @@ const relinkInterval = 10 * time.Second
 type Group interface {
 	Run(ctx context.Context) error
 	Joined() bool
+	// Silence is when the last time ended in which this node heard nothing of the others: zero if there was
+	// none, now while it lasts.
+	Silence() (end time.Time, lasts bool)
 	Take() lb.GossipUpdate
 	SetInterfaces([]lb.Interface)
 	Publish([]lb.Claim)
@@ -44,6 +56,9 @@ type Engine struct {
 	announcer *Announcer
 	links     func() ([]Link, error)
 	relinked  bool
+	// doubts are nodes said to be lost, and since when: gossip spreads false alarms too, of a node that was
+	// cut off itself, and who is alive contradicts them soon.
+	doubts map[string]time.Time
 
 	kick   chan struct{}
 	mu     sync.Mutex
@@ -69,7 +84,7 @@ func NewEngine(self string, log *slog.Logger, metrics *Metrics) *Engine {
 	e := &Engine{
 		Changed: func([]Change) {}, Lost: func(string) {}, self: self, log: log, metrics: metrics, elector: NewElector(self),
 		responder: NewResponder(log, metrics), links: Links, kick: make(chan struct{}, 1),
-		status: Status{Owned: map[netip.Addr]Owned{}},
+		doubts: map[string]time.Time{}, status: Status{Owned: map[netip.Addr]Owned{}},
 	}
 	e.announcer = NewAnnouncer(e.responder.Announce)
 	return e
@@ -109,20 +124,12 @@ func (e *Engine) Run(ctx context.Context, group Group) error {
 	if err := e.relink(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var tasks sync.WaitGroup
-	task := func(name string, run func(context.Context) error) {
-		tasks.Go(func() {
-			if err := run(ctx); err != nil {
-				cancel(fmt.Errorf("%s: %w", name, err))
-			}
-		})
-	}
+	defer e.responder.Close()
+	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.Go(func() error { return group.Run(ctx) })
+	tasks.Go(func() error { return e.announcer.Run(ctx) })
 	relink := make(chan struct{}, 1)
-	task("gossip", group.Run)
-	task("announcing", e.announcer.Run)
-	task("following interfaces", func(ctx context.Context) error {
+	tasks.Go(func() error {
 		return WatchLinks(ctx, e.log, func() {
 			select {
 			case relink <- struct{}{}:
@@ -130,13 +137,8 @@ func (e *Engine) Run(ctx context.Context, group Group) error {
 			}
 		})
 	})
-	e.loop(ctx, relink)
-	tasks.Wait()
-	e.responder.Close()
-	if cause := context.Cause(ctx); cause != context.Canceled {
-		return cause
-	}
-	return nil
+	tasks.Go(func() error { e.loop(ctx, relink); return nil })
+	return tasks.Wait()
 }
 
 func (e *Engine) loop(ctx context.Context, relink <-chan struct{}) {
@@ -170,11 +172,20 @@ func (e *Engine) loop(ctx context.Context, relink <-chan struct{}) {
 		}
 		// In this order: once it has joined, what the others know is there to be taken in.
 		deciding = deciding || e.group.Joined()
-		changed := e.takeIn()
+		now := time.Now()
+		silence, silent := e.group.Silence()
+		e.elector.Silence(silence)
+		changed := e.takeIn(now)
+		wait := doubt
+		if !silent && now.Sub(silence) < afterSilence {
+			wait = afterSilence
+		}
+		gone, again := e.believe(now, wait)
+		changed = changed || gone
 		if !deciding {
 			continue
 		}
-		changes, claims, next := e.elector.Decide(time.Now())
+		changes, claims, next := e.elector.Decide(now)
 		e.apply(changes)
 		if changed || len(changes) > 0 || e.relinked {
 			e.relinked = false
@@ -183,6 +194,9 @@ func (e *Engine) loop(ctx context.Context, relink <-chan struct{}) {
 		if len(claims) > 0 {
 			e.group.Publish(claims)
 		}
+		if next.IsZero() || (!again.IsZero() && again.Before(next)) {
+			next = again
+		}
 		if !next.IsZero() {
 			wake.Reset(time.Until(next))
 		}
@@ -190,7 +204,7 @@ func (e *Engine) loop(ctx context.Context, relink <-chan struct{}) {
 }
 
 // takeIn tells the elector what is new from the API's side and from gossip. It tells whether members changed.
-func (e *Engine) takeIn() (changed bool) {
+func (e *Engine) takeIn(now time.Time) (changed bool) {
 	e.mu.Lock()
 	inbox := e.inbox
 	e.inbox = nil
@@ -200,15 +214,15 @@ func (e *Engine) takeIn() (changed bool) {
 	}
 	news := e.group.Take()
 	for _, name := range news.Lost {
-		e.log.Warn("speaker lost", "node", name)
-		e.elector.Part(name, true)
-		e.Lost(name)
+		e.doubts[name] = now
 	}
 	for _, name := range news.Left {
+		delete(e.doubts, name)
 		e.log.Info("speaker left", "node", name)
 		e.elector.Part(name, false)
 	}
 	for _, s := range news.Joined {
+		delete(e.doubts, s.Node)
 		if e.elector.Join(s.Node, s.Interfaces) {
 			e.log.Info("speaker takes part", "node", s.Node)
 		}
@@ -216,7 +230,25 @@ func (e *Engine) takeIn() (changed bool) {
 	for _, c := range news.Claims {
 		e.elector.Hear(c)
 	}
-	return len(news.Lost)+len(news.Left)+len(news.Joined) > 0
+	return len(news.Left)+len(news.Joined) > 0
+}
+
+// believe gives up nodes that were said to be lost and did not contradict. It returns when to look again.
+func (e *Engine) believe(now time.Time, wait time.Duration) (changed bool, again time.Time) {
+	for _, name := range slices.Sorted(maps.Keys(e.doubts)) {
+		if due := e.doubts[name].Add(wait); due.After(now) {
+			if again.IsZero() || due.Before(again) {
+				again = due
+			}
+			continue
+		}
+		delete(e.doubts, name)
+		e.log.Warn("speaker lost", "node", name)
+		e.elector.Part(name, true)
+		e.Lost(name)
+		changed = true
+	}
+	return changed, again
 }
 
 // relink looks at the interfaces of this node and tells everybody whom it concerns.
