@@ -39,6 +39,11 @@ func upCommand() *cobra.Command {
 }
 
 func up(ctx context.Context, o labOptions) error {
+	// First of all, for it says that root is needed before anything fails for want of it.
+	progress := func(line string) { fmt.Println(line) }
+	if err := lab.Preflight(ctx, progress); err != nil {
+		return err
+	}
 	f, err := stateFiles()
 	if err != nil {
 		return err
@@ -56,10 +61,6 @@ func up(ctx context.Context, o labOptions) error {
 		return err
 	}
 	if err := o.findProduct(f); err != nil {
-		return err
-	}
-	progress := func(line string) { fmt.Println(line) }
-	if err := lab.Preflight(ctx, progress); err != nil {
 		return err
 	}
 	hyperkube, err := lab.Hyperkube(ctx, progress)

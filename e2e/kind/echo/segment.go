@@ -91,11 +91,8 @@ func askNDP(eth *net.Interface, address netip.Addr, deadline time.Time, answer f
 	}
 	for {
 		message, _, _, err := conn.ReadFrom()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return err
-		}
 		if err != nil {
-			continue // another ICMPv6 message, which the library does not know
+			return err
 		}
 		// RFC 4861, section 4.4: the Solicited flag tells an answer from an announcement.
 		advertisement, ok := message.(*ndp.NeighborAdvertisement)
