@@ -1,0 +1,142 @@
+package layer2
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// fakeGroup is gossip that a test speaks.
+type fakeGroup struct {
+	mu     sync.Mutex
+	joined bool
+	news   lb.GossipUpdate
+	claims []lb.Claim
+}
+
+func (g *fakeGroup) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+func (g *fakeGroup) Joined() bool                  { g.mu.Lock(); defer g.mu.Unlock(); return g.joined }
+func (g *fakeGroup) Silence() (time.Time, bool)    { return time.Time{}, false }
+func (g *fakeGroup) SetInterfaces([]lb.Interface)  {}
+func (g *fakeGroup) Publish(c []lb.Claim) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.claims = append(g.claims, c...)
+}
+func (g *fakeGroup) Take() lb.GossipUpdate {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := g.news
+	g.news = lb.GossipUpdate{}
+	return n
+}
+func (g *fakeGroup) tell(e *Engine, f func(*fakeGroup)) {
+	g.mu.Lock()
+	f(g)
+	g.mu.Unlock()
+	e.Kick()
+	synctest.Wait()
+}
+
+// engineTest runs an engine of node a, without sockets, beside a group of a and b.
+func engineTest(t *testing.T, body func(t *testing.T, e *Engine, g *fakeGroup)) {
+	synctest.Test(t, func(t *testing.T) {
+		e := NewEngine("a", slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
+		// interfaces that the responder does not know: nothing is opened
+		e.elector.Join("a", segment)
+		e.elector.SetScope(everywhere("a", "b", "c"))
+		g := &fakeGroup{}
+		e.group = g
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { e.loop(ctx, make(chan struct{})); close(done) }()
+		body(t, e, g)
+		cancel()
+		<-done
+		e.responder.Close()
+	})
+}
+
+func (e *Engine) owns(a netip.Addr) bool { _, ok := e.Status().Owned[a]; return ok }
+
+func setVIP(e *Engine, a netip.Addr) {
+	e.Update(func(e *Elector) { e.SetVIP(VIP{Address: a, Service: service(1), Scopes: []string{"all"}}) })
+	synctest.Wait()
+}
+
+func TestEngineWaitsForOthers(t *testing.T) {
+	engineTest(t, func(t *testing.T, e *Engine, g *fakeGroup) {
+		setVIP(e, address(1))
+		time.Sleep(joinGrace - time.Millisecond)
+		synctest.Wait()
+		if e.owns(address(1)) {
+			t.Fatal("decided before it heard what the others know")
+		}
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if !e.owns(address(1)) {
+			t.Fatal("did not decide alone though nobody answered")
+		}
+		if c := g.claims; len(c) != 1 || c[0].Standing != lb.Provisional {
+			t.Errorf("claims %+v: whoever is alone may be cut off", c)
+		}
+	})
+	engineTest(t, func(t *testing.T, e *Engine, g *fakeGroup) {
+		setVIP(e, address(1))
+		g.tell(e, func(g *fakeGroup) {
+			g.joined = true
+			g.news.Claims = []lb.Claim{{Address: address(1), Node: "b", Epoch: 3}}
+			g.news.Joined = []lb.NodeState{{Node: "b", Interfaces: segment}}
+		})
+		if e.owns(address(1)) || len(g.claims) > 0 {
+			t.Errorf("claimed what b has: %+v", g.claims)
+		}
+	})
+}
+
+func TestEngineDoubtsLosses(t *testing.T) {
+	start := func(e *Engine, g *fakeGroup) {
+		setVIP(e, address(1))
+		g.tell(e, func(g *fakeGroup) {
+			g.joined = true
+			g.news.Claims = []lb.Claim{{Address: address(1), Node: "b", Epoch: 3}}
+			g.news.Joined = []lb.NodeState{{Node: "b", Interfaces: segment}, {Node: "c", Interfaces: segment}}
+		})
+		e.Update(func(e *Elector) { e.Bar("c", "not here") }) // so that only a can take over
+		g.tell(e, func(g *fakeGroup) { g.news.Lost = []string{"b"} })
+	}
+	engineTest(t, func(t *testing.T, e *Engine, g *fakeGroup) {
+		start(e, g)
+		time.Sleep(doubt / 2)
+		g.tell(e, func(g *fakeGroup) { g.news.Joined = []lb.NodeState{{Node: "b", Interfaces: segment}} })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if e.owns(address(1)) {
+			t.Error("took over from a node that contradicted its death")
+		}
+	})
+	engineTest(t, func(t *testing.T, e *Engine, g *fakeGroup) {
+		var lost []string
+		e.Lost = func(name string) { lost = append(lost, name) }
+		start(e, g)
+		time.Sleep(doubt)
+		synctest.Wait()
+		if !e.owns(address(1)) || !slices.Equal(lost, []string{"b"}) {
+			t.Errorf("owns: %v, lost %v", e.owns(address(1)), lost)
+		}
+		// a takeover by majority is confirmed in time, without anything happening
+		time.Sleep(confirmAfter)
+		synctest.Wait()
+		if n := len(g.claims); n != 2 || g.claims[0].Standing != lb.Pending || g.claims[1].Standing != lb.Confirmed {
+			t.Errorf("claims %+v", g.claims)
+		}
+	})
+}
