@@ -2,7 +2,7 @@
 package main
 
 import (
-	"cmp"
+	"fmt"
 	"log/slog"
 	"os"
 
@@ -43,21 +43,30 @@ of them decides, and another takes over when it is gone.`,
 			if err != nil {
 				return err
 			}
-			hostname, _ := os.Hostname() // in a Pod, the Pod's name
+			http := &daemon.HTTP{Address: options.HTTPAddress, Metrics: metrics, Log: log}
+			listening, err := http.Listen()
+			if err != nil {
+				return err
+			}
+			// In a Pod the name of the host is the Pod's. On one host, no two processes have one address.
+			hostname, err := os.Hostname()
+			if err != nil {
+				return fmt.Errorf("asking for the host's name: %w", err)
+			}
 			c, err := controller.New(controller.Config{
 				Cluster:           cluster,
 				Namespace:         options.Namespace,
 				LoadBalancerClass: options.LoadBalancerClass,
 				LeaderElect:       leaderElect,
-				Identity:          cmp.Or(hostname, cmd.Name()),
+				Identity:          hostname + "_" + listening.String(),
 				Log:               log,
 				Metrics:           metrics,
 			})
 			if err != nil {
 				return err
 			}
-			return daemon.Run(cmd.Context(), c,
-				&daemon.HTTP{Address: options.HTTPAddress, Metrics: metrics, Ready: c.Ready, Log: log})
+			http.Ready = c.Ready
+			return daemon.Run(cmd.Context(), c, http)
 		},
 	}
 	options.AddFlags(cmd.Flags(), defaultHTTPAddress)

@@ -140,10 +140,13 @@ func (a *agent) renewLease(ctx context.Context) (err error) {
 		if lease, err = leases.Get(ctx, a.node.Name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
 			seconds := int32(4 * heartbeat / time.Second)
 			now := metav1.NowMicro()
-			a.lease, err = leases.Create(ctx, &coordinationv1.Lease{
+			made, err := leases.Create(ctx, &coordinationv1.Lease{
 				ObjectMeta: metav1.ObjectMeta{Name: a.node.Name},
 				Spec:       coordinationv1.LeaseSpec{HolderIdentity: &a.node.Name, LeaseDurationSeconds: &seconds, RenewTime: &now},
 			}, metav1.CreateOptions{})
+			if err == nil {
+				a.lease = made
+			}
 			return err
 		} else if err != nil {
 			return err
@@ -151,7 +154,11 @@ func (a *agent) renewLease(ctx context.Context) (err error) {
 	}
 	now := metav1.NowMicro()
 	lease.Spec.RenewTime = &now
-	a.lease, err = leases.Update(ctx, lease, metav1.UpdateOptions{})
+	// A client returns an empty object beside an error, which is nothing to go on with.
+	renewed, err := leases.Update(ctx, lease, metav1.UpdateOptions{})
+	if err == nil {
+		a.lease = renewed
+	}
 	return err
 }
 

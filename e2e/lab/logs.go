@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -9,8 +10,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// logsVariable names a directory outside the lab to which the logs are copied when a lab stops.
-const logsVariable = "FAIRLEAD_LAB_LOGS"
+// LogsVariable names a directory outside the lab to which the logs are copied when a lab stops.
+const LogsVariable = "FAIRLEAD_LAB_LOGS"
 
 // WriteLogs writes the last lines of every process's log.
 func (l *Lab) WriteLogs(w io.Writer, lines int) {
@@ -30,6 +31,12 @@ func (l *Lab) collectClientLogs() error {
 		return fmt.Errorf("opening the log of client-go: %w", err)
 	}
 	klog.LogToStderr(false)
+	// klog sends errors to standard error besides, unless it is told by its flag not to.
+	var flags flag.FlagSet
+	klog.InitFlags(&flags)
+	if err := flags.Set("stderrthreshold", "FATAL"); err != nil {
+		return fmt.Errorf("keeping client-go off standard error: %w", err)
+	}
 	klog.SetOutput(file)
 	l.clientLog = file
 	return nil
@@ -44,9 +51,9 @@ func (l *Lab) closeClientLogs() error {
 	return l.clientLog.Close()
 }
 
-// keepLogs copies the logs to where logsVariable says.
+// keepLogs copies the logs to where LogsVariable says.
 func (l *Lab) keepLogs() error {
-	to := os.Getenv(logsVariable)
+	to := os.Getenv(LogsVariable)
 	if to == "" {
 		return nil
 	}

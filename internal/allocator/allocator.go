@@ -61,6 +61,9 @@ type Request struct {
 	Addresses []netip.Addr
 	// Pool that the addresses are to come from; empty for any.
 	Pool string
+	// Hold has the Service keep what it has, or adopt what its status shows, and gives it nothing new: for a
+	// request that cannot be followed, and while others have still to be adopted.
+	Hold bool
 	// Current is what the Service's status shows. It counts when the allocator does not know the Service
 	// yet: after a restart, the status is the record of what was assigned.
 	Current []netip.Addr
@@ -89,6 +92,12 @@ type Refusal struct {
 	Message string
 }
 
+// NotAdopted is an address in a Service's status that cannot be its own, and why.
+type NotAdopted struct {
+	Address netip.Addr
+	Refusal
+}
+
 // Decision is what a Service has from now on.
 type Decision struct {
 	// Assignments in the order of the request's families.
@@ -97,8 +106,8 @@ type Decision struct {
 	Refusals []Refusal
 	// Satisfied is true if the Service has what it asked for: of PreferDualStack, one family is enough.
 	Satisfied bool
-	// NotAdopted says of each address in the request's Current that did not become the Service's why not.
-	NotAdopted []Refusal
+	// NotAdopted are the addresses in the request's Current that did not become the Service's.
+	NotAdopted []NotAdopted
 	// Again are the Services whose wait may be over by this decision: decide them again.
 	Again []lb.Key
 }
@@ -122,7 +131,7 @@ func (a *Allocator) Decide(r Request) Decision {
 	var waits []want
 	for _, f := range r.Families {
 		have := s.addrs[f]
-		if len(invalid) > 0 {
+		if r.Hold || len(invalid) > 0 {
 			continue
 		}
 		if have.IsValid() && a.fits(have, asked[f], r.Pool, s.asked[f]) {
@@ -170,7 +179,7 @@ func (a *Allocator) Decide(r Request) Decision {
 	}
 	enough := len(d.Assignments) == len(r.Families) || (r.Policy == lb.PreferDualStack && len(d.Assignments) > 0)
 	asks := len(r.Addresses) > 0 || r.Pool != ""
-	d.Satisfied = len(invalid) == 0 && enough && (len(d.Refusals) == 0 || !asks && r.Policy == lb.PreferDualStack)
+	d.Satisfied = !r.Hold && len(invalid) == 0 && enough && (len(d.Refusals) == 0 || !asks && r.Policy == lb.PreferDualStack)
 
 	d.Again = a.queue(r.Service, s, waits)
 	for _, addr := range freed {
@@ -205,20 +214,23 @@ func (a *Allocator) Holder(addr netip.Addr) (lb.Key, bool) {
 }
 
 // adopt makes the addresses of a Service's status its own, those that a pool holds and no other has.
-func (a *Allocator) adopt(r Request, s *service) (not []Refusal) {
+func (a *Allocator) adopt(r Request, s *service) (not []NotAdopted) {
 	for _, addr := range r.Current {
 		f := lb.FamilyOf(addr)
 		e, inPool := a.ranges.at(addr)
 		holder, used := a.Holder(addr)
+		refuse := func(reason Reason, format string, args ...any) {
+			not = append(not, NotAdopted{addr, Refusal{reason, fmt.Sprintf(format, args...)}})
+		}
 		switch {
 		case !slices.Contains(r.Families, f):
-			not = append(not, Refusal{ReasonInvalidRequest, fmt.Sprintf("%s is of a family that the Service does not have", addr)})
+			refuse(ReasonInvalidRequest, "%s is of a family that the Service does not have", addr)
 		case s.addrs[f].IsValid():
-			not = append(not, Refusal{ReasonInvalidRequest, fmt.Sprintf("%s is a second address of one family", addr)})
+			refuse(ReasonInvalidRequest, "%s is a second address of one family", addr)
 		case !inPool:
-			not = append(not, Refusal{ReasonNotInPool, fmt.Sprintf("no pool holds %s", addr)})
+			refuse(ReasonNotInPool, "no pool holds %s", addr)
 		case used:
-			not = append(not, Refusal{ReasonInUse, fmt.Sprintf("%s is in use by Service %s", addr, holder)})
+			refuse(ReasonInUse, "%s is in use by Service %s", addr, holder)
 		default:
 			a.attach(addr, r.Service, e.value)
 			s.addrs[f] = addr

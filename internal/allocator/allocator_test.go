@@ -35,6 +35,8 @@ func addrs(texts ...string) (parsed []netip.Addr) {
 	return parsed
 }
 
+var equalAddr = cmp.Comparer(func(x, y netip.Addr) bool { return x == y })
+
 func key(name string) lb.Key { return lb.Key{Namespace: "default", Name: name} }
 
 var v4, v6, both = []lb.Family{lb.IPv4}, []lb.Family{lb.IPv6}, []lb.Family{lb.IPv4, lb.IPv6}
@@ -193,6 +195,15 @@ func TestDecide(t *testing.T) {
 			},
 		},
 		{
+			name:  "gives nothing new to a request on hold",
+			pools: []lb.Pool{aged(t, "a", 1, "192.0.2.1-192.0.2.9", "2001:db8::1")},
+			steps: []step{
+				{Request{Service: key("x"), Families: both, Policy: lb.PreferDualStack, Current: addrs("192.0.2.7"), Hold: true}, "192.0.2.7@a, pending"},
+				{Request{Service: key("y"), Families: v4, Hold: true}, "pending"},
+				{Request{Service: key("x"), Families: both, Policy: lb.PreferDualStack}, "192.0.2.7@a, 2001:db8::1@a"},
+			},
+		},
+		{
 			name:  "does not believe a status that was edited while it knows better",
 			pools: []lb.Pool{aged(t, "a", 1, "192.0.2.1-192.0.2.9")},
 			steps: []step{
@@ -219,12 +230,12 @@ func TestNotAdopted(t *testing.T) {
 	a.SetPools([]lb.Pool{aged(t, "a", 1, "192.0.2.1-192.0.2.9")})
 	a.Decide(Request{Service: key("x"), Families: v4})
 	d := a.Decide(Request{Service: key("y"), Families: v4, Current: addrs("192.0.2.1", "198.51.100.1", "2001:db8::1")})
-	want := []Refusal{
-		{ReasonInUse, "192.0.2.1 is in use by Service default/x"},
-		{ReasonNotInPool, "no pool holds 198.51.100.1"},
-		{ReasonInvalidRequest, "2001:db8::1 is of a family that the Service does not have"},
+	want := []NotAdopted{
+		{addrs("192.0.2.1")[0], Refusal{ReasonInUse, "192.0.2.1 is in use by Service default/x"}},
+		{addrs("198.51.100.1")[0], Refusal{ReasonNotInPool, "no pool holds 198.51.100.1"}},
+		{addrs("2001:db8::1")[0], Refusal{ReasonInvalidRequest, "2001:db8::1 is of a family that the Service does not have"}},
 	}
-	if diff := cmp.Diff(want, d.NotAdopted); diff != "" {
+	if diff := cmp.Diff(want, d.NotAdopted, equalAddr); diff != "" {
 		t.Errorf("NotAdopted (-want +got):\n%s", diff)
 	}
 }
@@ -309,14 +320,18 @@ func TestSetPools(t *testing.T) {
 			name:   "an address moves along when its pool is renamed",
 			before: []lb.Pool{aged(t, "a", 1, "192.0.2.0/24")},
 			after:  []lb.Pool{aged(t, "b", 2, "192.0.2.0/24")},
+			change: PoolChange{Again: []lb.Key{key("x")}},
 			want:   "192.0.2.5@b",
 		},
 		{
 			name:   "an address stays when an older pool grows over its own",
 			before: []lb.Pool{aged(t, "old", 1, "198.51.100.1"), aged(t, "young", 2, "192.0.2.0/24")},
 			after:  []lb.Pool{aged(t, "old", 1, "198.51.100.1", "192.0.2.4-192.0.2.6"), aged(t, "young", 2, "192.0.2.0/24")},
-			change: PoolChange{Conflicts: []Conflict{{Pool: "young", With: "old", Overlap: ranges(t, "192.0.2.4-192.0.2.6")[0]}}},
-			want:   "192.0.2.5@old",
+			change: PoolChange{
+				Conflicts: []Conflict{{Pool: "young", With: "old", Overlap: ranges(t, "192.0.2.4-192.0.2.6")[0]}},
+				Again:     []lb.Key{key("x")},
+			},
+			want: "192.0.2.5@old",
 		},
 		{
 			name:   "an address leaves when no pool holds it",
@@ -346,8 +361,11 @@ func TestSetPools(t *testing.T) {
 			name:   "of two pools of one age the first by name keeps what both list",
 			before: []lb.Pool{aged(t, "b", 1, "192.0.2.0/24")},
 			after:  []lb.Pool{aged(t, "b", 1, "192.0.2.0/24"), aged(t, "a", 1, "192.0.2.5")},
-			change: PoolChange{Conflicts: []Conflict{{Pool: "b", With: "a", Overlap: ranges(t, "192.0.2.5")[0]}}},
-			want:   "192.0.2.5@a",
+			change: PoolChange{
+				Conflicts: []Conflict{{Pool: "b", With: "a", Overlap: ranges(t, "192.0.2.5")[0]}},
+				Again:     []lb.Key{key("x")},
+			},
+			want: "192.0.2.5@a",
 		},
 	}
 	for _, tt := range tests {
@@ -357,7 +375,6 @@ func TestSetPools(t *testing.T) {
 			a.Decide(request)
 			change := a.SetPools(tt.after)
 			equalRange := cmp.Comparer(func(x, y netipx.IPRange) bool { return x == y })
-			equalAddr := cmp.Comparer(func(x, y netip.Addr) bool { return x == y })
 			if diff := cmp.Diff(tt.change, change, equalRange, equalAddr); diff != "" {
 				t.Errorf("change (-want +got):\n%s", diff)
 			}

@@ -44,7 +44,8 @@ type PoolChange struct {
 	Conflicts []Conflict
 	// Losses are the addresses that left, in order of address.
 	Losses []Loss
-	// Again are the Services to decide again: those that lost an address and those whose wait may be over.
+	// Again are the Services to decide again: those that lost an address, those whose address is of another
+	// pool now, and those whose wait may be over.
 	Again []lb.Key
 }
 
@@ -92,6 +93,7 @@ func (a *Allocator) SetPools(pools []lb.Pool) PoolChange {
 	for _, o := range orphans {
 		if e, ok := a.ranges.at(o.addr); ok {
 			a.attach(o.addr, o.service, e.value)
+			change.Again = append(change.Again, o.service)
 			continue
 		}
 		change.Losses = append(change.Losses, Loss{o.service, o.addr, o.pool})

@@ -39,20 +39,32 @@ type HTTP struct {
 	// Ready returns nil, or what the process waits for. It is called for every request to /readyz.
 	Ready func() error
 	Log   *slog.Logger
+
+	listener net.Listener
+}
+
+// Listen takes the address, so that a process that cannot have it ends before it has begun anything. It
+// returns the address as it is then, with the port that was chosen for port 0.
+func (h *HTTP) Listen() (net.Addr, error) {
+	listener, err := net.Listen("tcp", h.Address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("--http-address %s: another process has this port; choose another", h.Address)
+	case err != nil:
+		return nil, fmt.Errorf("--http-address %s: listening: %w", h.Address, err)
+	}
+	h.listener = listener
+	return listener.Addr(), nil
 }
 
 // Run serves until ctx ends.
 func (h *HTTP) Run(ctx context.Context) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", h.Address)
-	switch {
-	case ctx.Err() != nil:
-		return nil
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("--http-address %s: another process has this port; choose another", h.Address)
-	case err != nil:
-		return fmt.Errorf("--http-address %s: listening: %w", h.Address, err)
+	if h.listener == nil {
+		if _, err := h.Listen(); err != nil {
+			return err
+		}
 	}
-	h.Log.Debug("serving metrics and health", "address", listener.Addr().String())
+	h.Log.Debug("serving metrics and health", "address", h.listener.Addr().String())
 	server := &http.Server{
 		Handler:           h.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -67,7 +79,7 @@ func (h *HTTP) Run(ctx context.Context) error {
 			server.Close()
 		}
 	})
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("--http-address %s: serving: %w", h.Address, err)
 	}
 	<-stopped

@@ -10,8 +10,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// Complaint is something that is tried again and again and fails. It logs a failure when it is new, and
-// again after repeatAfter, not at every try. It is safe for concurrent use.
+// Complaint is something that is tried again and again and fails. It logs a failure that has lasted for
+// patience, and again after repeatAfter, not at every try. It is safe for concurrent use.
 type Complaint struct {
 	// What fails, as the start of the log line: "Services cannot be watched".
 	What string
@@ -19,11 +19,20 @@ type Complaint struct {
 
 	mu      sync.Mutex
 	failure error
-	last    string
-	at      time.Time
+	since   time.Time // when the failures began
+	latest  time.Time
+	said    string // the last that was logged, and when
+	saidAt  time.Time
 }
 
-const repeatAfter = 10 * time.Minute
+const (
+	// An API server that has just started refuses what it will grant a second later, when it has read
+	// the roles.
+	patience = 2 * time.Second
+	// Failures further apart than this are not the same trouble: client-go tries at least every minute.
+	episode     = 2 * time.Minute
+	repeatAfter = 10 * time.Minute
+)
 
 // Report logs an answer of the API server that refuses. That the API server does not answer is said
 // elsewhere, once for all.
@@ -35,10 +44,14 @@ func (c *Complaint) Report(err error) {
 		return
 	}
 	now := time.Now()
-	if err.Error() == c.last && now.Sub(c.at) < repeatAfter {
+	if c.since.IsZero() || now.Sub(c.latest) > episode {
+		c.since, c.said = now, ""
+	}
+	c.latest = now
+	if now.Sub(c.since) < patience || err.Error() == c.said && now.Sub(c.saidAt) < repeatAfter {
 		return
 	}
-	c.last, c.at = err.Error(), now
+	c.said, c.saidAt = err.Error(), now
 	c.Log.Warn(c.What, "error", err)
 }
 
@@ -46,7 +59,7 @@ func (c *Complaint) Report(err error) {
 func (c *Complaint) Over() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.failure, c.last = nil, ""
+	c.failure, c.said, c.since = nil, "", time.Time{}
 }
 
 // Err returns the last failure, nil if there was none since it last worked.

@@ -42,9 +42,9 @@ func events(t *testing.T, client *fake.Clientset) []corev1.Event {
 
 func TestRecorderWritesEveryEventOfABurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := fake.NewClientset()
+		client := fake.NewSimpleClientset()
 		r, stop := recording(t, client)
-		for range 3000 { // three times what client-go's broadcaster holds
+		for range 3000 { // three times what the queue of client-go holds
 			r.Record(Event{About: corev1.ObjectReference{Kind: "Service", Namespace: "default", Name: "web"}, Reason: "AddressAssigned", Message: "m"})
 		}
 		synctest.Wait()
@@ -57,7 +57,7 @@ func TestRecorderWritesEveryEventOfABurst(t *testing.T) {
 
 func TestRecorderTriesAgainUntilTheServerIsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := fake.NewClientset()
+		client := fake.NewSimpleClientset()
 		back := time.Now().Add(time.Minute)
 		client.PrependReactor("create", "events", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return time.Now().Before(back), nil, errors.New("connection refused")
@@ -75,7 +75,7 @@ func TestRecorderTriesAgainUntilTheServerIsBack(t *testing.T) {
 
 func TestRecorderGivesUpWhatIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := fake.NewClientset()
+		client := fake.NewSimpleClientset()
 		tries := 0
 		client.PrependReactor("create", "events", func(clienttesting.Action) (bool, runtime.Object, error) {
 			tries++
@@ -93,7 +93,7 @@ func TestRecorderGivesUpWhatIsRefused(t *testing.T) {
 
 func TestRecorderWritesWhatIsWaitingWhenItEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := fake.NewClientset()
+		client := fake.NewSimpleClientset()
 		r, stop := recording(t, client)
 		for range 100 {
 			r.Record(Event{About: corev1.ObjectReference{Kind: "Service", Namespace: "default", Name: "web"}})

@@ -116,13 +116,25 @@ func TestComplaint(t *testing.T) {
 		if lines() != 1 {
 			t.Errorf("%d lines for one failure", lines())
 		}
-		time.Sleep(repeatAfter)
-		if c.Report(forbidden); lines() != 2 {
+		for range 10 {
+			c.Report(forbidden)
+			time.Sleep(time.Minute)
+		}
+		if lines() != 2 {
 			t.Errorf("%d lines for one failure that lasts, want 2", lines())
 		}
 		c.Over()
-		if c.Report(forbidden); c.Err() == nil || lines() != 3 {
+		c.Report(forbidden)
+		if time.Sleep(patience / 2); c.Err() == nil || lines() != 2 {
+			t.Errorf("%d lines for a failure that has just begun, want 2", lines())
+		}
+		time.Sleep(patience)
+		if c.Report(forbidden); lines() != 3 {
 			t.Errorf("%d lines for a failure that has come back, want 3", lines())
+		}
+		time.Sleep(episode + time.Second)
+		if c.Report(forbidden); lines() != 3 {
+			t.Errorf("%d lines for another one that has just begun, want 3", lines())
 		}
 	})
 }

@@ -28,7 +28,8 @@ type Config struct {
 	LoadBalancerClass string
 	// LeaderElect is false if no other controller runs.
 	LeaderElect bool
-	// Identity tells this controller from its replicas, such as the Pod's name.
+	// Identity tells this controller from all others that run, and is the same when it is started again:
+	// then it goes on with a Lease that it held, instead of waiting until that has run out.
 	Identity string
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer

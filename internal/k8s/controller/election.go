@@ -11,7 +11,6 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
@@ -39,7 +38,7 @@ func newElection(c *Controller) *election {
 		Interface: &resourcelock.LeaseLock{
 			LeaseMeta:  metav1.ObjectMeta{Namespace: c.Namespace, Name: LeaseName},
 			Client:     c.Cluster.Core.CoordinationV1(),
-			LockConfig: resourcelock.ResourceLockConfig{Identity: c.Identity + "_" + string(uuid.NewUUID())},
+			LockConfig: resourcelock.ResourceLockConfig{Identity: c.Identity},
 		},
 		complaint: k8s.Complaint{What: fmt.Sprintf("the Lease %s/%s cannot be had", c.Namespace, LeaseName), Log: c.Log},
 	}}

@@ -23,8 +23,8 @@ type known struct {
 	uid types.UID
 	// state is the label of the metric that counts the Service.
 	state string
-	// has are its addresses.
-	has []netip.Addr
+	// has is what it was given.
+	has []allocator.Assignment
 	// leaving are the addresses in its status that are not its own any more, and what to say of them
 	// before they leave the status.
 	leaving map[netip.Addr]*farewell
@@ -47,7 +47,8 @@ func (k *known) leave(addr netip.Addr, reason, message string) {
 }
 
 // adopt lets every Service keep what its status shows, before any gets something new: otherwise one could
-// be given what another has and only comes later. Then all are queued, the oldest first.
+// be given what another has and only comes later. Then all are queued: those that show addresses first,
+// since one that lost its address has more to lose than one that never had any, and the oldest first.
 func (t *term) adopt() (services, adopted int) {
 	all, _ := t.serviceLister.List(labels.Everything()) // a lister's List does not fail
 	ours := slices.DeleteFunc(slices.Clone(all), func(svc *corev1.Service) bool { return !k8s.Ours(svc, t.LoadBalancerClass) })
@@ -60,8 +61,12 @@ func (t *term) adopt() (services, adopted int) {
 			adopted += len(t.admit(svc, request).has)
 		}
 	}
-	for _, svc := range ours {
-		t.work.Add(item{service, k8s.Key(svc)})
+	for _, shows := range []bool{true, false} {
+		for _, svc := range ours {
+			if shows == (len(svc.Status.LoadBalancer.Ingress) > 0) {
+				t.work.Add(item{service, k8s.Key(svc)})
+			}
+		}
 	}
 	return len(ours), adopted
 }
@@ -70,23 +75,13 @@ func (t *term) adopt() (services, adopted int) {
 func (t *term) admit(svc *corev1.Service, r allocator.Request) *known {
 	k := &known{uid: svc.UID}
 	t.known[r.Service] = k
-	d := t.alloc.Decide(hold(r))
-	k.has = outcome{assigned: d.Assignments}.ips()
-	// Every address of Current was either adopted or refused, in order.
-	refused := slices.DeleteFunc(slices.Clone(r.Current), func(ip netip.Addr) bool { return slices.Contains(k.has, ip) })
-	for i, ip := range refused {
-		if i < len(d.NotAdopted) {
-			k.leave(ip, "NotAdopted", fmt.Sprintf("the status has %s, which cannot be kept: %s", ip, d.NotAdopted[i].Message))
-		}
+	r.Hold = true
+	d := t.alloc.Decide(r)
+	k.has = d.Assignments
+	for _, n := range d.NotAdopted {
+		k.leave(n.Address, "NotAdopted", fmt.Sprintf("the status has %s, which cannot be kept: %s", n.Address, n.Message))
 	}
 	return k
-}
-
-// hold turns a request into one that keeps what the Service has, or adopts what its status shows, and
-// gives it nothing new: the allocator does so with a request that contradicts itself.
-func hold(r allocator.Request) allocator.Request {
-	r.Addresses = []netip.Addr{netip.AddrFrom4([4]byte{0, 0, 0, 1}), netip.AddrFrom4([4]byte{0, 0, 0, 2})}
-	return r
 }
 
 // decideService decides what a Service has, and returns what has to be written, nil if nothing.
@@ -104,23 +99,21 @@ func (t *term) decideService(key lb.Key) *job {
 	if k == nil {
 		k = t.admit(svc, request)
 	}
-	if len(problems) > 0 {
-		request = hold(request)
-	}
+	request.Hold = len(problems) > 0
 	d := t.alloc.Decide(request)
 	t.again(d.Again)
 	o := outcome{d.Assignments, d.Refusals, d.Satisfied}
 	if len(problems) > 0 {
 		o.refused, o.satisfied = problems, false
 	}
-	k.has = o.ips()
+	k.has = o.assigned
 	if o.satisfied {
 		t.count(k, "assigned")
 	} else {
 		t.count(k, "pending")
 	}
 	for ip, f := range k.leaving {
-		if slices.Contains(k.has, ip) || f.told && !slices.Contains(request.Current, ip) {
+		if slices.Contains(o.ips(), ip) || f.told && !slices.Contains(request.Current, ip) {
 			delete(k.leaving, ip)
 		}
 	}
@@ -180,8 +173,9 @@ func (t *term) release(key lb.Key, k *known) *job {
 		t.metrics.decisions.WithLabelValues("released").Inc()
 		t.again(t.alloc.Release(key))
 	}
+	had := outcome{assigned: k.has}.ips()
 	j := &job{object: "service", log: t.Log.With("service", key.String())}
-	j.write = func(ctx context.Context) error { return t.clear(ctx, key, k.uid, k.has) }
+	j.write = func(ctx context.Context) error { return t.clear(ctx, key, k.uid, had) }
 	j.done = func() {
 		k.cleared = true
 		t.work.Add(j.item) // for the decider to forget it

@@ -35,6 +35,9 @@ type saying struct {
 // under way ends before another one can lead.
 const writeTimeout = leaseDuration - renewDeadline - time.Second
 
+// patientTries is how often a write may fail before the log says so: two to three seconds.
+const patientTries = 7
+
 // write carries out jobs until ctx ends. What is under way then is completed; what is not is left to the
 // next term, which finds it missing.
 func (t *term) write(ctx context.Context) {
@@ -93,9 +96,9 @@ func (t *term) carryOut(ctx context.Context, j *job) {
 		}
 	default:
 		result = "error"
-		// Once an object; that the API server is not reached at all is said elsewhere.
+		// Once an object, after some seconds; that the API server is not reached at all is said elsewhere.
 		level := slog.LevelDebug
-		if k8s.Answered(err) && t.work.NumRequeues(j.item) == 0 {
+		if k8s.Answered(err) && t.work.NumRequeues(j.item) == patientTries {
 			level = slog.LevelWarn
 		}
 		j.log.Log(ctx, level, "status not written, trying again", "error", err)

@@ -1,0 +1,254 @@
+package controller
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/k8s"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// scenario runs a test in a bubble with a world of its own.
+func scenario(t *testing.T, name string, run func(t *testing.T, w *world)) {
+	t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { run(t, newWorld(t)) })
+	})
+}
+
+func annotate(key, value string) func(*corev1.Service) {
+	return func(s *corev1.Service) { s.Annotations = map[string]string{key: value} }
+}
+
+func asking(ip string) func(*corev1.Service) {
+	return func(s *corev1.Service) { s.Spec.LoadBalancerIP = ip }
+}
+
+func showing(ips ...string) func(*corev1.Service) {
+	return func(s *corev1.Service) {
+		s.Status.LoadBalancer.Ingress = nil
+		for _, ip := range ips {
+			s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: ip})
+		}
+	}
+}
+
+func TestServices(t *testing.T) {
+	scenario(t, "a Service gets an address, and the next one when it is gone", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200")
+		_, stop := w.run()
+		defer stop()
+		w.service("web")
+		w.settle()
+		w.service("db")
+		w.settle()
+		w.expect("web", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+		w.expect("db", "PoolExhausted: pool edge is exhausted: 1 of 1 IPv4 addresses in use")
+		w.delete("web")
+		w.settle()
+		w.expect("db", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+		w.expectEvents("web", "Normal AddressAssigned: assigned 192.0.2.200 from pool edge")
+		w.expectEvents("db", "Warning PoolExhausted: pool edge is exhausted: 1 of 1 IPv4 addresses in use",
+			"Normal AddressAssigned: assigned 192.0.2.200 from pool edge")
+	})
+
+	scenario(t, "it is served when a pool comes", func(t *testing.T, w *world) {
+		w.service("web")
+		_, stop := w.run()
+		defer stop()
+		w.expect("web", "NoPool: there is no IPAddressPool")
+		w.pool("edge", "192.0.2.200")
+		w.settle()
+		w.expect("web", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+	})
+
+	scenario(t, "another's class is not touched", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200")
+		class := "example.com/other"
+		w.service("web", func(s *corev1.Service) { s.Spec.LoadBalancerClass = &class }, showing("198.51.100.1"))
+		_, stop := w.run()
+		defer stop()
+		w.edit("web", showing("198.51.100.2"))
+		w.settle()
+		w.expect("web", "198.51.100.2")
+	})
+
+	scenario(t, "a Service that is no LoadBalancer any more keeps nothing of ours", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200")
+		w.service("web")
+		_, stop := w.run()
+		defer stop()
+		w.edit("web", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeClusterIP })
+		w.service("db")
+		w.settle()
+		w.expect("web", "")
+		w.expect("db", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+		w.edit("web", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeLoadBalancer })
+		w.settle()
+		w.expect("web", "PoolExhausted: pool edge is exhausted: 1 of 1 IPv4 addresses in use")
+	})
+
+	scenario(t, "sharing is refused in words, and the address stays", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200-192.0.2.201")
+		w.service("web", showing("192.0.2.201"), annotate(k8s.AnnotationSharing, "key"))
+		w.service("new", annotate(k8s.AnnotationSharing, "key"))
+		_, stop := w.run()
+		defer stop()
+		const refusal = "NotSupported: fairlead.dev/allow-shared-ip is not supported by this release yet; remove it"
+		w.expect("web", "192.0.2.201 "+refusal+"; keeps 192.0.2.201 from pool edge")
+		w.expect("new", refusal)
+		w.edit("new", func(s *corev1.Service) { delete(s.Annotations, k8s.AnnotationSharing) })
+		w.settle()
+		w.expect("new", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+	})
+
+	scenario(t, "a status edited by hand is mended", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200-192.0.2.201")
+		w.service("web")
+		_, stop := w.run()
+		defer stop()
+		w.edit("web", showing("192.0.2.201"))
+		w.settle()
+		w.expect("web", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+	})
+
+	scenario(t, "it moves to the address it asks for", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200-192.0.2.209")
+		w.service("web")
+		_, stop := w.run()
+		defer stop()
+		w.edit("web", asking("192.0.2.209"))
+		w.settle()
+		w.expect("web", "192.0.2.209 Assigned: 192.0.2.209 from pool edge")
+	})
+
+	scenario(t, "a Service made anew under the same name is a new one", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200-192.0.2.209")
+		w.service("web", asking("192.0.2.205"))
+		_, stop := w.run()
+		defer stop()
+		w.delete("web")
+		w.service("web")
+		w.settle()
+		w.expect("web", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+	})
+}
+
+func TestLoss(t *testing.T) {
+	scenario(t, "the event is there before the address goes", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200")
+		w.service("web")
+		_, stop := w.run()
+		defer stop()
+		w.refuse(func(string, string) error { // the status write is tried, and fails
+			return apierrors.NewInternalError(errors.New("etcd has no leader"))
+		})
+		w.deletePool("edge")
+		time.Sleep(time.Minute)
+		w.expect("web", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+		told := []string{"Normal AddressAssigned: assigned 192.0.2.200 from pool edge",
+			"Warning AddressLost: no pool holds 192.0.2.200 any more; it was of pool edge"}
+		w.expectEvents("web", told...)
+		w.refuse(nil)
+		time.Sleep(time.Minute)
+		w.expect("web", "NoPool: there is no IPAddressPool")
+		w.expectEvents("web", append(told, "Warning NoPool: there is no IPAddressPool")...)
+	})
+
+	scenario(t, "a pool under another name takes its addresses along, silently", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200")
+		w.service("web")
+		_, stop := w.run()
+		defer stop()
+		w.age()
+		w.pool("public", "192.0.2.200")
+		w.settle()
+		w.deletePool("edge")
+		w.settle()
+		w.expect("web", "192.0.2.200 Assigned: 192.0.2.200 from pool public")
+		w.expectEvents("web", "Normal AddressAssigned: assigned 192.0.2.200 from pool edge")
+	})
+}
+
+func TestStart(t *testing.T) {
+	scenario(t, "nothing is written after a restart", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200-192.0.2.201")
+		for _, name := range []string{"web", "db", "waiting"} {
+			w.service(name)
+			w.age()
+		}
+		w.service("wrong", annotate(k8s.AnnotationIPs, "no"))
+		_, stop := w.run()
+		stop()
+		w.writes()
+		before := len(w.events("web"))
+		_, stop = w.run()
+		defer stop()
+		if got := w.writes(); len(got) > 0 {
+			t.Errorf("writes after a restart: %v", got)
+		}
+		if after := len(w.events("web")); after != before || before != 1 {
+			t.Errorf("%d events before a restart, %d after", before, after)
+		}
+		w.expect("waiting", "PoolExhausted: pool edge is exhausted: 2 of 2 IPv4 addresses in use")
+	})
+
+	scenario(t, "what a Service shows is its own before another gets something new", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200-192.0.2.201")
+		w.service("oldest") // has nothing
+		w.age()
+		w.service("lost", showing("198.51.100.1")) // shows what no pool holds
+		w.age()
+		w.service("asks", asking("192.0.2.200"))
+		w.age()
+		w.service("youngest", showing("192.0.2.200"))
+		_, stop := w.run()
+		defer stop()
+		w.expect("youngest", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+		w.expect("lost", "192.0.2.201 Assigned: 192.0.2.201 from pool edge")
+		w.expect("asks", "AddressInUse: the requested address 192.0.2.200 is in use by Service default/youngest")
+		w.expect("oldest", "PoolExhausted: pool edge is exhausted: 2 of 2 IPv4 addresses in use")
+		w.expectEvents("lost", "Warning NotAdopted: the status has 198.51.100.1, which cannot be kept: no pool holds 198.51.100.1",
+			"Normal AddressAssigned: assigned 192.0.2.201 from pool edge")
+	})
+
+	scenario(t, "of two that show the same address the older keeps it", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200-192.0.2.201")
+		w.service("b", showing("192.0.2.200"))
+		w.age()
+		w.service("a", showing("192.0.2.200"))
+		_, stop := w.run()
+		defer stop()
+		w.expect("b", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+		w.expect("a", "192.0.2.201 Assigned: 192.0.2.201 from pool edge")
+		w.expectEvents("a", "Warning NotAdopted: the status has 192.0.2.200, which cannot be kept: 192.0.2.200 is in use by Service default/b",
+			"Normal AddressAssigned: assigned 192.0.2.201 from pool edge")
+	})
+
+	scenario(t, "it is ready when everything is in memory", func(t *testing.T, w *world) {
+		c, stop := w.run()
+		defer stop()
+		if err := c.Ready(); err != nil {
+			t.Error(err)
+		}
+	})
+
+	scenario(t, "the gossip key is made once", func(t *testing.T, w *world) {
+		key := func() string {
+			s, err := w.core.CoreV1().Secrets("fairlead-system").Get(t.Context(), GossipSecret, metav1.GetOptions{})
+			w.must(err)
+			return string(s.Data[GossipSecretKey])
+		}
+		_, stop := w.run()
+		first := key()
+		stop()
+		_, stop = w.run()
+		stop()
+		if second := key(); len(first) != 44 || second != first {
+			t.Errorf("key %q, after a restart %q", first, second)
+		}
+	})
+}

@@ -1,0 +1,144 @@
+package controller
+
+import (
+	"encoding/json"
+	"math/big"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
+	"github.com/fairlead-lb/fairlead/internal/allocator"
+	"go4.org/netipx"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// nine is the usage of a pool of nine IPv4 addresses, some of them assigned.
+func nine(assigned int64) [2]allocator.Usage {
+	none := allocator.Usage{Total: new(big.Int), Available: new(big.Int)}
+	return [2]allocator.Usage{{
+		Total: big.NewInt(9), Available: big.NewInt(9 - assigned), Assigned: assigned,
+		First: netip.MustParseAddr("192.0.2.200"), Last: netip.MustParseAddr("192.0.2.208"),
+	}, none}
+}
+
+func overlap(with, ips string) []allocator.Conflict {
+	return []allocator.Conflict{{Pool: "edge", With: with, Overlap: netipx.MustParseIPRange(ips)}}
+}
+
+// applied returns a pool with the status that a state leads to.
+func applied(t *testing.T, pool *v1alpha1.IPAddressPool, s poolState, now time.Time) *v1alpha1.IPAddressPool {
+	patch, _ := poolChangeOf(pool, s, now)
+	if patch == nil {
+		return pool
+	}
+	pool = pool.DeepCopy()
+	if err := json.Unmarshal(patch, pool); err != nil {
+		t.Fatal(err)
+	}
+	return pool
+}
+
+func TestChangeOfPool(t *testing.T) {
+	const (
+		usage    = `"ipv4":{"total":"9","assigned":1,"available":"8","first":"192.0.2.200","last":"192.0.2.208"},"ipv6":null`
+		ready    = `{"type":"Ready","status":"True","observedGeneration":3,"lastTransitionTime":"T","reason":"InForce","message":"every address of spec.addresses may be assigned"}`
+		conflict = `192.0.2.200-192.0.2.201 belongs to pool old, which is older; this pool works with the rest of its addresses`
+	)
+	condition := func(kind, status, reason, message string) string {
+		return `{"type":"` + kind + `","status":"` + status + `","observedGeneration":3,"lastTransitionTime":"T","reason":"` + reason + `","message":"` + message + `"}`
+	}
+	whole := poolState{usage: nine(1)}
+	overlapping := poolState{usage: nine(1), conflicts: overlap("old", "192.0.2.200-192.0.2.201")}
+	unreadable := poolState{usage: nine(1), problems: []string{"'a' is not an IP address"}}
+	tests := []struct {
+		name       string
+		was        *poolState // nil: no status yet
+		is         poolState
+		conditions string // empty: no change
+		events     string
+	}{
+		{name: "a new pool", is: whole, conditions: ready},
+		{name: "nothing is written when nothing differs", was: &whole, is: poolState{usage: nine(1)}},
+		{name: "an address more in use", was: &poolState{usage: nine(0)}, is: whole, conditions: ready},
+		{name: "an older pool has some of the addresses", was: &whole, is: overlapping,
+			conditions: condition("Ready", "False", "Conflicting", conflict) + "," + condition("Conflicting", "True", "Conflicting", conflict),
+			events:     "Warning Conflicting: " + conflict},
+		{name: "the conflict lasts", was: &overlapping, is: overlapping},
+		{name: "one address in conflict, with another pool now", was: &overlapping,
+			is:         poolState{usage: nine(1), conflicts: overlap("older", "192.0.2.200-192.0.2.200")},
+			conditions: condition("Conflicting", "True", "Conflicting", "192.0.2.200 belongs to pool older, which is older; this pool works with the rest of its addresses") + "," + condition("Ready", "False", "Conflicting", "192.0.2.200 belongs to pool older, which is older; this pool works with the rest of its addresses"),
+			events:     "Warning Conflicting: 192.0.2.200 belongs to pool older, which is older; this pool works with the rest of its addresses"},
+		{name: "the conflict is over", was: &overlapping, is: whole,
+			conditions: condition("Conflicting", "False", "NoOverlap", "no older pool has addresses of this one") + "," + ready,
+			events:     "Normal ConflictResolved: all addresses of this pool are its own again"},
+		{name: "an entry that cannot be read", is: unreadable,
+			conditions: condition("Ready", "False", "InvalidAddresses", "not counted in spec.addresses: 'a' is not an IP address"),
+			events:     "Warning InvalidAddresses: not counted in spec.addresses: 'a' is not an IP address"},
+		{name: "an entry that cannot be read still", was: &unreadable, is: unreadable},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			pool := &v1alpha1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: "edge", Generation: 3, ResourceVersion: "7"}}
+			if tt.was != nil {
+				pool = applied(t, pool, *tt.was, noon)
+			}
+			patch, events := poolChangeOf(pool, tt.is, noon)
+			want := ""
+			if tt.conditions != "" {
+				want = `{"metadata":{"resourceVersion":"7"},"status":{"conditions":[` + tt.conditions + `],` + usage + `}}`
+			}
+			if got := strings.ReplaceAll(string(patch), noon.Format(time.RFC3339), "T"); !sameJSON(t, got, want) {
+				t.Errorf("patch = %s\nwant    %s", got, want)
+			}
+			var told []string
+			for _, e := range events {
+				kind := "Normal "
+				if e.Warning {
+					kind = "Warning "
+				}
+				told = append(told, kind+e.Reason+": "+e.Message)
+			}
+			if got := strings.Join(told, "\n"); got != tt.events {
+				t.Errorf("events = %q, want %q", got, tt.events)
+			}
+		})
+	}
+}
+
+// sameJSON compares documents, and lists of conditions by type.
+func sameJSON(t *testing.T, got, want string) bool {
+	t.Helper()
+	if got == "" || want == "" {
+		return got == want
+	}
+	parse := func(s string) string {
+		var v struct {
+			Metadata any
+			Status   struct {
+				IPv4, IPv6 any
+				Conditions []metav1.Condition
+			}
+		}
+		if err := json.Unmarshal([]byte(strings.ReplaceAll(s, `"T"`, "null")), &v); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+		byType := map[string]metav1.Condition{}
+		for _, c := range v.Status.Conditions {
+			byType[c.Type] = c
+		}
+		data, _ := json.Marshal([]any{v.Metadata, v.Status.IPv4, v.Status.IPv6, byType})
+		return string(data)
+	}
+	return parse(got) == parse(want)
+}
+
+func TestTransitionTimeOfPoolsMovesWithTheStatusOnly(t *testing.T) {
+	pool := &v1alpha1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: "edge"}}
+	pool = applied(t, pool, poolState{usage: nine(0)}, noon)
+	pool = applied(t, pool, poolState{usage: nine(1)}, noon.Add(time.Hour))
+	if at := pool.Status.Conditions[0].LastTransitionTime; !at.Time.Equal(noon) {
+		t.Errorf("lastTransitionTime = %v, want %v", at, noon)
+	}
+}
