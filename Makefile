@@ -40,7 +40,7 @@ test-unit: ## Unit and namespace tests, with the race detector
 
 .PHONY: test-e2e
 test-e2e: build ## The suite in the lab: a real control plane, kube-proxies, kernels
-	go test -count=1 -timeout 30m ./e2e/...
+	go test -count=1 -p 1 -timeout 30m ./e2e/...
 
 .PHONY: e2e-kind
 e2e-kind: ## Images and manifests on a kind cluster: reachable, a worker killed, reachable again

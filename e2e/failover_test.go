@@ -250,4 +250,29 @@ func TestAPIServerGone(t *testing.T) {
 	// and it works on
 	w.service(ctx, t, "after-all", nil)
 	w.addresses(ctx, t, "after-all", 2)
+	w.awaitKubeProxies(ctx, t, "after-all")
+}
+
+// awaitKubeProxies has every node's kube-proxy follow the API server again, for the tests that come after. They
+// would by themselves too, but their back-off grows to a minute.
+func (w *world) awaitKubeProxies(ctx context.Context, t *testing.T, name string) {
+	t.Helper()
+	w.deploy(ctx, t, name, "node1")
+	s, err := w.get(ctx, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range w.Nodes {
+		if err := n.KubeProxy.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.KubeProxy.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range w.Nodes {
+		if _, err := n.Await(ctx, "tcp", at(netip.MustParseAddr(s.Spec.ClusterIP))); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -115,6 +115,7 @@ func TestStartWithoutAPIServer(t *testing.T) {
 		}
 		return err
 	})
+	w.awaitKubeProxies(ctx, t, "patience")
 }
 
 // Malformed, truncated and spoofed frames about an address: dropped and counted, and the owner answers on.

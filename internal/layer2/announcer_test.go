@@ -3,6 +3,7 @@ package layer2
 import (
 	"context"
 	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,15 +16,29 @@ func TestAnnouncer(t *testing.T) {
 			address netip.Addr
 			at      time.Duration
 		}
-		var log []sent
-		a := NewAnnouncer(func(address netip.Addr) { log = append(log, sent{address, time.Since(begin)}) })
+		var mu sync.Mutex
+		var kept []sent
+		a := NewAnnouncer(func(address netip.Addr) {
+			mu.Lock()
+			defer mu.Unlock()
+			kept = append(kept, sent{address, time.Since(begin)})
+		})
+		// take returns what was sent since it was last called, up to now.
+		take := func() []sent {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			taken := kept
+			kept = nil
+			return taken
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- a.Run(ctx) }()
 
 		a.Start(address(1))
 		time.Sleep(10 * time.Second)
-		synctest.Wait()
+		log := take()
 		want := []time.Duration{0, 100 * time.Millisecond, 500 * time.Millisecond, 1500 * time.Millisecond, 3500 * time.Millisecond, 7500 * time.Millisecond}
 		if len(log) != len(want) {
 			t.Fatalf("a takeover was announced %d times in 10 s, want %d: %v", len(log), len(want), log)
@@ -34,9 +49,8 @@ func TestAnnouncer(t *testing.T) {
 			}
 		}
 
-		log = nil
 		time.Sleep(time.Hour)
-		synctest.Wait()
+		log = take()
 		if n := len(log); n < 48 || n > 80 {
 			t.Errorf("refreshed %d times in an hour, want about 60", n)
 		}
@@ -48,20 +62,17 @@ func TestAnnouncer(t *testing.T) {
 
 		a.Stop(address(1))
 		a.Stop(address(2)) // never started
-		log = nil
 		time.Sleep(time.Hour)
-		synctest.Wait()
-		if len(log) > 0 {
+		if log := take(); len(log) > 0 {
 			t.Errorf("announced after the end: %v", log)
 		}
 
 		// the second burst of an address begins anew
 		a.Start(address(3))
 		time.Sleep(time.Minute)
-		log = nil
+		take()
 		a.Start(address(3))
-		synctest.Wait()
-		if len(log) != 1 {
+		if log := take(); len(log) != 1 {
 			t.Errorf("announced %d times at once", len(log))
 		}
 		cancel()

@@ -358,6 +358,17 @@ func (e *Elector) settle(x *vip, now time.Time) (claim lb.Claim, made bool) {
 		// It was the other one that was cut off, not we: it has to know that the owner is still there.
 		return e.take(x, heard.Epoch+1, lb.Confirmed, now), true
 	}
+	if n := e.nodes[heard.Node]; x.answering && heard.Node != e.self && heard.Beats(x.claim) && n != nil && !n.alive {
+		// A claim that was made while this node was cut off reaches it before the claimant does.
+		e.silence(x)
+		e.await(x, heard.Node, now)
+		return lb.Claim{}, false
+	}
+	if x.owner == heard.Node && !x.since.IsZero() && !x.passed[x.owner] {
+		if n := e.nodes[heard.Node]; n != nil && !n.alive {
+			return lb.Claim{}, false // still to show that it is there
+		}
+	}
 	if x.Service == (lb.Key{}) && x.answering && heard.Node == e.self {
 		e.silence(x)
 		e.claims[x.Address] = lb.Claim{Address: x.Address, Epoch: heard.Epoch + 1}
@@ -382,12 +393,17 @@ func (e *Elector) settle(x *vip, now time.Time) (claim lb.Claim, made bool) {
 		return e.take(x, heard.Epoch+1, e.standing(heard.Node), now), true
 	case x.owner != chosen || x.since.IsZero():
 		// This node may answer still; it does so until the other has made its claim.
-		e.place(x, chosen)
-		x.since = now
-		e.awaited[x.Address] = x
-		e.waits.add(x.Address, now)
+		e.await(x, chosen, now)
 	}
 	return lb.Claim{}, false
+}
+
+// await books an address as owned by a node that has still to show that it is there.
+func (e *Elector) await(x *vip, owner string, now time.Time) {
+	e.place(x, owner)
+	x.since = now
+	e.awaited[x.Address] = x
+	e.waits.add(x.Address, now)
 }
 
 // contests tells whether this node, which answers, has reason to insist against a claim that beats its own.

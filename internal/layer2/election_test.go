@@ -145,6 +145,30 @@ func TestElection(t *testing.T) {
 			t.Errorf("changes %v, claims %v", changes, claims)
 		}
 	})
+	t.Run("an owner that was cut off yields to a claim although it does not see the claimant yet", func(t *testing.T) {
+		e := one()
+		e.SetVIP(vip(mine))
+		e.Decide(at)
+		e.Part("b", true)
+		e.Decide(at.Add(time.Second)) // not outvoted: c has not been missed yet
+		back := at.Add(2 * time.Second)
+		e.Silence(back)
+		e.Hear(lb.Claim{Address: mine, Node: "b", Epoch: 2, Standing: lb.Pending})
+		changes, claims, wake := e.Decide(back)
+		if len(changes) != 1 || changes[0].Owned || len(claims) > 0 {
+			t.Fatalf("changes %v, claims %v", changes, claims)
+		}
+		e.Join("c", segment) // whatever else happens meanwhile
+		if changes, claims, _ := e.Decide(back); len(changes)+len(claims) > 0 {
+			t.Fatalf("changes %v, claims %v", changes, claims)
+		}
+		// if the claimant is dead by now, there is an owner soon all the same
+		if _, claims, _ := e.Decide(wake); len(claims)+len(e.awaited) == 0 {
+			t.Error("nobody owns the address")
+		}
+		e.Join("b", segment)
+		e.Decide(wake)
+	})
 	t.Run("whoever is waited for in vain is passed over", func(t *testing.T) {
 		e := NewElector("a")
 		e.SetScope(everywhere("a", "b"))
