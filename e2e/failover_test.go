@@ -253,23 +253,27 @@ func TestAPIServerGone(t *testing.T) {
 	w.awaitKubeProxies(ctx, t, "after-all")
 }
 
-// awaitKubeProxies has every node's kube-proxy follow the API server again, for the tests that come after. They
+// awaitKubeProxies has Kubernetes' own parts follow the API server again, for the tests that come after. They
 // would by themselves too, but their back-off grows to a minute.
 func (w *world) awaitKubeProxies(ctx context.Context, t *testing.T, name string) {
 	t.Helper()
-	w.deploy(ctx, t, name, "node1")
 	s, err := w.get(ctx, name)
 	if err != nil {
 		t.Fatal(err)
 	}
+	restart := []*lab.Process{w.Process("kube-controller-manager")}
 	for _, n := range w.Nodes {
-		if err := n.KubeProxy.Kill(); err != nil {
+		restart = append(restart, n.KubeProxy)
+	}
+	for _, p := range restart {
+		if err := p.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.KubeProxy.Start(); err != nil {
+		if err := p.Start(); err != nil {
 			t.Fatal(err)
 		}
 	}
+	w.deploy(ctx, t, name, "node1")
 	for _, n := range w.Nodes {
 		if _, err := n.Await(ctx, "tcp", at(netip.MustParseAddr(s.Spec.ClusterIP))); err != nil {
 			t.Fatal(err)
