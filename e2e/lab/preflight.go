@@ -23,27 +23,32 @@ var programs = []struct{ name, Package, purpose string }{
 // Preflight checks that this machine can run the lab: root, the programs, the kernel's features. Missing
 // programs are installed where that is possible (Debian and Ubuntu). The error names everything missing.
 func Preflight(ctx context.Context, progress func(string)) error {
-	if os.Geteuid() != 0 {
-		return errors.New("the lab makes network namespaces: run it as root")
-	}
 	// A plain user's PATH, kept by su and sudo in some setups, lacks the sbin directories.
 	for _, directory := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin"} {
 		if !strings.Contains(":"+os.Getenv("PATH")+":", ":"+directory+":") {
 			_ = os.Setenv("PATH", os.Getenv("PATH")+":"+directory)
 		}
 	}
+	if os.Geteuid() != 0 {
+		root := errors.New("the lab makes network namespaces: run it as root")
+		return errors.Join(append([]error{root}, missingPrograms()...)...)
+	}
 	if packages := missingPackages(); len(packages) > 0 {
 		if err := install(ctx, packages, progress); err != nil {
 			return err
 		}
 	}
+	return errors.Join(append(missingPrograms(), checkKernel())...)
+}
+
+func missingPrograms() []error {
 	var missing []error
 	for _, p := range programs {
 		if _, err := exec.LookPath(p.name); err != nil {
 			missing = append(missing, fmt.Errorf("the program %s is missing (Debian package %s): %s", p.name, p.Package, p.purpose))
 		}
 	}
-	return errors.Join(append(missing, checkKernel())...)
+	return missing
 }
 
 func missingPackages() []string {

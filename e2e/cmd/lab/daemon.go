@@ -2,63 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
 )
-
-// labOptions are the flags of `lab up`, handed on to `lab daemon`.
-type labOptions struct {
-	nodes, clients      int
-	controller, speaker string
-}
-
-func (o *labOptions) flags(c *cobra.Command) {
-	c.Flags().IntVar(&o.nodes, "nodes", 3, "how many nodes")
-	c.Flags().IntVar(&o.clients, "clients", 1, "how many clients outside the cluster")
-	c.Flags().StringVar(&o.controller, "controller", "", "Fairlead's controller (default .cache/bin/controller, if both are built)")
-	c.Flags().StringVar(&o.speaker, "speaker", "", "Fairlead's speaker (default .cache/bin/speaker, if both are built)")
-}
-
-func (o *labOptions) arguments() []string {
-	return []string{
-		"--nodes", strconv.Itoa(o.nodes), "--clients", strconv.Itoa(o.clients),
-		"--controller", o.controller, "--speaker", o.speaker,
-	}
-}
-
-// findProduct takes the built binaries unless others were named: both or none.
-func (o *labOptions) findProduct(f files) error {
-	if (o.controller == "") != (o.speaker == "") {
-		return errors.New("--controller and --speaker go together")
-	}
-	if o.controller == "" {
-		bin := filepath.Dir(f.kubectl)
-		controller, speaker := filepath.Join(bin, "controller"), filepath.Join(bin, "speaker")
-		_, errController := os.Stat(controller)
-		_, errSpeaker := os.Stat(speaker)
-		if errors.Join(errController, errSpeaker) == nil {
-			o.controller, o.speaker = controller, speaker
-		}
-		return nil
-	}
-	var err error
-	if o.controller, err = filepath.Abs(o.controller); err != nil {
-		return fmt.Errorf("finding the controller: %w", err)
-	}
-	if o.speaker, err = filepath.Abs(o.speaker); err != nil {
-		return fmt.Errorf("finding the speaker: %w", err)
-	}
-	return nil
-}
 
 func daemonCommand() *cobra.Command {
 	var o labOptions
@@ -78,7 +32,8 @@ func daemonCommand() *cobra.Command {
 			return nil
 		},
 	}
-	o.flags(command)
+	o.sizeFlags(command)
+	o.productFlags(command)
 	return command
 }
 
@@ -119,19 +74,19 @@ func serveLab(ctx context.Context, f files, o labOptions) error {
 	if err := l.WriteKubeconfig(f.kubeconfig); err != nil {
 		return err
 	}
-	if err := writeJSON(f.description, describe(l, o)); err != nil {
+	if err := writeJSON(f.description, describe(l)); err != nil {
 		return err
 	}
 	<-ctx.Done()
 	return nil
 }
 
-func describe(l *lab.Lab, o labOptions) description {
-	d := description{Version: l.Version, Product: o.controller != "", Logs: filepath.Join(l.Directory, "logs"), Scheduler: true}
+func describe(l *lab.Lab) description {
+	d := description{Version: l.Version, Logs: filepath.Join(l.Directory, "logs")}
 	add := func(h *lab.Host, roles ...string) {
 		for _, p := range l.Processes() {
 			if p.Host == h {
-				roles = append(roles, p.Program())
+				roles = append(roles, programName(l, p))
 			}
 		}
 		d.Hosts = append(d.Hosts, host{Name: h.Name, V4: h.V4.String(), V6: h.V6.String(), Roles: roles})
@@ -141,7 +96,19 @@ func describe(l *lab.Lab, o labOptions) description {
 		add(n.Host)
 	}
 	for _, c := range l.Clients {
-		add(c, "a client outside the cluster")
+		add(c, "outside the cluster")
 	}
 	return d
+}
+
+// programName is how a process is called for a person: the names of Fairlead's own say too little.
+func programName(l *lab.Lab, p *lab.Process) string {
+	fairleads := slices.Contains(l.Controllers, p)
+	for _, n := range l.Nodes {
+		fairleads = fairleads || p == n.Speaker
+	}
+	if fairleads {
+		return "Fairlead's " + p.Program()
+	}
+	return p.Program()
 }

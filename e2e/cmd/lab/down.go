@@ -3,9 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -67,55 +64,4 @@ func end(f files, d daemon) error {
 		}
 	}
 	return fmt.Errorf("ending the lab: process %d does not die", d.PID)
-}
-
-func execCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "exec HOST [--] COMMAND...",
-		Short: "Run a command on a host of the lab",
-		Args:  cobra.MinimumNArgs(2),
-		// Everything behind the host is the command's.
-		DisableFlagParsing: true,
-		RunE: func(c *cobra.Command, arguments []string) error {
-			if arguments[0] == "-h" || arguments[0] == "--help" {
-				return c.Help()
-			}
-			f, err := stateFiles()
-			if err != nil {
-				return err
-			}
-			d, alive, err := f.running()
-			if err != nil {
-				return err
-			}
-			if !alive {
-				return errors.New("no lab is up: start one with `lab up`")
-			}
-			command := arguments[1:]
-			if command[0] == "--" {
-				command = command[1:]
-			}
-			if len(command) == 0 {
-				return errors.New("exec: no command")
-			}
-			return enter(d, arguments[0], command)
-		},
-	}
-}
-
-// enter becomes the command, in the lab's mounts and processes and the host's network.
-func enter(d daemon, host string, command []string) error {
-	path, err := exec.LookPath("nsenter")
-	if err != nil {
-		return fmt.Errorf("entering %s: %w", host, err)
-	}
-	directory, err := os.Getwd()
-	if err != nil {
-		directory = "/"
-	}
-	arguments := []string{"nsenter", "-t", strconv.Itoa(d.Init), "-m", "-p", "--wd=" + directory, "ip", "netns", "exec", host}
-	if err := syscall.Exec(path, append(arguments, command...), os.Environ()); err != nil {
-		return fmt.Errorf("entering %s: %w", host, err)
-	}
-	return nil
 }

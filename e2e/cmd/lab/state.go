@@ -14,7 +14,12 @@ import (
 )
 
 // files are where the command finds what it has started, below the repository's .cache.
-type files struct{ directory, kubeconfig, log, daemon, description, kubectl string }
+type files struct {
+	root, directory                      string
+	kubeconfig, log, daemon, description string
+	bin, kubectl                         string
+	pool                                 string // an example
+}
 
 func stateFiles() (files, error) {
 	cache, err := lab.CacheDirectory()
@@ -26,17 +31,23 @@ func stateFiles() (files, error) {
 		return files{}, fmt.Errorf("preparing %s: %w", directory, err)
 	}
 	return files{
+		root:        filepath.Dir(cache),
 		directory:   directory,
 		kubeconfig:  filepath.Join(directory, "kubeconfig"),
 		log:         filepath.Join(directory, "log"),
 		daemon:      filepath.Join(directory, "daemon.json"),
 		description: filepath.Join(directory, "description.json"),
+		bin:         filepath.Join(cache, "bin"),
 		kubectl:     filepath.Join(cache, "bin", "kubectl"),
+		pool:        filepath.Join(filepath.Dir(cache), examples, "pool.yaml"),
 	}, nil
 }
 
 // lock keeps two commands from starting or ending a lab at the same time, for as long as this process lives.
 func (f files) lock() error {
+	if os.Geteuid() != 0 {
+		return errors.New("the lab belongs to root: run this as root")
+	}
 	file, err := os.OpenFile(filepath.Join(f.directory, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err == nil {
 		err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX)
@@ -72,11 +83,9 @@ type daemon struct {
 
 // description is what runs, written once all of it does.
 type description struct {
-	Version   string `json:"version"`
-	Hosts     []host `json:"hosts"`
-	Product   bool   `json:"product"`
-	Logs      string `json:"logs"` // inside the lab's mount namespace
-	Scheduler bool   `json:"scheduler"`
+	Version string `json:"version"`
+	Hosts   []host `json:"hosts"`
+	Logs    string `json:"logs"` // inside the lab's mount namespace
 }
 
 type host struct {

@@ -8,9 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -26,7 +23,7 @@ func upCommand() *cobra.Command {
 	var o labOptions
 	command := &cobra.Command{
 		Use:   "up",
-		Short: "Start a lab in the background, wait until it is ready, say how to use it",
+		Short: "Start a lab in the background and say how to use it",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, cancel := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
@@ -34,14 +31,17 @@ func upCommand() *cobra.Command {
 			return up(ctx, o)
 		},
 	}
-	o.flags(command)
+	o.sizeFlags(command)
+	o.productFlags(command)
 	return command
 }
 
 func up(ctx context.Context, o labOptions) error {
 	// First of all, for it says that root is needed before anything fails for want of it.
-	progress := func(line string) { fmt.Println(line) }
-	if err := lab.Preflight(ctx, progress); err != nil {
+	if err := lab.Preflight(ctx, printLine); err != nil {
+		return err
+	}
+	if err := o.check(); err != nil {
 		return err
 	}
 	f, err := stateFiles()
@@ -60,42 +60,25 @@ func up(ctx context.Context, o labOptions) error {
 	if err := f.clear(); err != nil {
 		return err
 	}
-	if err := o.findProduct(f); err != nil {
-		return err
-	}
-	hyperkube, err := lab.Hyperkube(ctx, progress)
+	hyperkube, err := lab.Hyperkube(ctx, printLine)
 	if err != nil {
 		return err
 	}
-	if err := linkKubectl(hyperkube, f.kubectl); err != nil {
+	if err := installTools(hyperkube, f); err != nil {
 		return err
 	}
 	d, err := startDaemon(f, o)
 	if err != nil {
 		return err
 	}
-	if err := followStart(ctx, f, d); err != nil {
+	err = followStart(ctx, f, d)
+	if err == nil {
+		err = kubectl(ctx, f, "apply", "-f", f.pool)
+	}
+	if err != nil {
 		return errors.Join(err, end(f, d))
 	}
 	return printStatus(f)
-}
-
-// linkKubectl makes the one binary kubectl by its name.
-func linkKubectl(hyperkube, path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("linking kubectl: %w", err)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("linking kubectl: %w", err)
-	}
-	target, err := filepath.Rel(filepath.Dir(path), hyperkube)
-	if err != nil {
-		target = hyperkube
-	}
-	if err := os.Symlink(target, path); err != nil {
-		return fmt.Errorf("linking kubectl: %w", err)
-	}
-	return nil
 }
 
 // startDaemon starts this program as `lab daemon` in a session of its own, so that it outlives the terminal.
@@ -148,56 +131,4 @@ func followStart(ctx context.Context, f files, d daemon) error {
 			return fmt.Errorf("waiting for the lab: %w; its log is %s", context.Cause(ctx), f.log)
 		}
 	}
-}
-
-func statusCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "status",
-		Short: "Say what is running and how to use it",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			f, err := stateFiles()
-			if err != nil {
-				return err
-			}
-			return printStatus(f)
-		},
-	}
-}
-
-func printStatus(f files) error {
-	d, alive, err := f.running()
-	if err != nil {
-		return err
-	}
-	if !alive {
-		return errors.New("no lab is up")
-	}
-	var s description
-	if err := readJSON(f.description, &s); errors.Is(err, os.ErrNotExist) {
-		fmt.Println("It is still starting.")
-		return nil
-	} else if err != nil {
-		return err
-	}
-	fmt.Printf("\nKubernetes %s is running in network namespaces (pid %d):\n\n", s.Version, d.PID)
-	for _, h := range s.Hosts {
-		fmt.Printf("  %-9s %-12s %-15s %s\n", h.Name, h.V4, h.V6, strings.Join(h.Roles, ", "))
-	}
-	if !s.Product {
-		fmt.Printf("\nFairlead is not running: its binaries are not built.\n")
-	}
-	fmt.Printf(`
-Use it from here:
-  export KUBECONFIG=%s PATH=%s:$PATH
-  kubectl get nodes
-
-Enter a host (or: lab exec client1 -- COMMAND):
-  nsenter -t %d -m -p ip netns exec %s bash
-
-Logs:                %s
-Addresses for pools: %s, %s
-`, f.kubeconfig, filepath.Dir(f.kubectl), d.Init, s.Hosts[len(s.Hosts)-1].Name,
-		filepath.Join("/proc", strconv.Itoa(d.Init), "root", s.Logs), lab.Pool4, lab.Pool6)
-	return nil
 }

@@ -4,7 +4,7 @@
 //	echo serve                                  answers HTTP and UDP on port 8080: its hostname, who asked
 //	echo ask tcp|udp ADDRESS:PORT               asks once and prints the answer
 //	echo watch INTERVAL TIMEOUT ADDRESS:PORT... asks again and again until standard input ends
-//	echo whohas ADDRESS                         prints the hardware addresses that answer on the segment
+//	echo whohas ADDRESS...                      asks the segment; a line per address and who answers for it
 //	echo neighbor ADDRESS                       prints the hardware address in the kernel's own cache
 package main
 
@@ -14,8 +14,11 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -56,20 +59,52 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 		return watch(ctx, interval, timeout, args[3:])
-	case len(args) == 2 && (args[0] == "whohas" || args[0] == "neighbor"):
-		address, err := netip.ParseAddr(args[1])
+	case len(args) > 1 && args[0] == "whohas":
+		addresses, err := parse(args[1:])
 		if err != nil {
 			return err
 		}
-		find := whoHas
-		if args[0] == "neighbor" {
-			find = neighbor
+		return printWhoHas(ctx, addresses)
+	case len(args) == 2 && args[0] == "neighbor":
+		addresses, err := parse(args[1:])
+		if err != nil {
+			return err
 		}
-		macs, err := find(ctx, address)
-		for _, mac := range macs {
+		mac, err := neighbor(addresses[0])
+		if mac != nil {
 			fmt.Println(mac)
 		}
 		return err
 	}
 	return fmt.Errorf("%q is not understood", args)
+}
+
+func parse(args []string) (addresses []netip.Addr, err error) {
+	for _, arg := range args {
+		a, err := netip.ParseAddr(arg)
+		if err != nil {
+			return nil, err
+		}
+		addresses = append(addresses, a)
+	}
+	return addresses, nil
+}
+
+// printWhoHas asks for all addresses at the same time.
+func printWhoHas(ctx context.Context, addresses []netip.Addr) error {
+	macs := make([][]string, len(addresses))
+	var group errgroup.Group
+	for i, a := range addresses {
+		group.Go(func() (err error) {
+			macs[i], err = whoHas(ctx, a)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for i, a := range addresses {
+		fmt.Println(a, strings.Join(macs[i], " "))
+	}
+	return nil
 }

@@ -107,8 +107,8 @@ func askNDP(eth *net.Interface, address netip.Addr, deadline time.Time, answer f
 	}
 }
 
-// neighbor returns what the kernel has in its ARP or NDP cache for an address: nothing or one.
-func neighbor(_ context.Context, address netip.Addr) ([]string, error) {
+// neighbor returns what the kernel has in its ARP or NDP cache for an address, nil if nothing.
+func neighbor(address netip.Addr) (net.HardwareAddr, error) {
 	link, err := netlink.LinkByName(eth0)
 	if err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func neighbor(_ context.Context, address netip.Addr) ([]string, error) {
 	}
 	for _, e := range entries {
 		if a, ok := netip.AddrFromSlice(e.IP); ok && a.Unmap() == address && len(e.HardwareAddr) > 0 {
-			return []string{e.HardwareAddr.String()}, nil
+			return e.HardwareAddr, nil
 		}
 	}
 	return nil, nil

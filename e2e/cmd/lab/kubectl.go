@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// installTools puts kubectl and this program, which may run from a directory that `go run` removes, where the
+// user's PATH is told to find them.
+func installTools(hyperkube string, f files) error {
+	if err := linkKubectl(hyperkube, f.kubectl); err != nil {
+		return err
+	}
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		return fmt.Errorf("installing this program: %w", err)
+	}
+	path := filepath.Join(f.bin, "lab")
+	// In one step, as one that runs cannot be written to.
+	if err := errors.Join(os.WriteFile(path+".new", self, 0o755), os.Rename(path+".new", path)); err != nil {
+		return fmt.Errorf("installing this program: %w", err)
+	}
+	return nil
+}
+
+// linkKubectl makes the one binary kubectl by its name.
+func linkKubectl(hyperkube, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("linking kubectl: %w", err)
+	}
+	hyperkube, err := filepath.Abs(hyperkube)
+	if err != nil {
+		return fmt.Errorf("linking kubectl: %w", err)
+	}
+	target, err := filepath.Rel(filepath.Dir(path), hyperkube)
+	if err != nil {
+		target = hyperkube
+	}
+	// In one step: whoever calls kubectl at this moment finds the old one or the new one.
+	link := fmt.Sprintf("%s.%d", path, os.Getpid())
+	if err := errors.Join(os.Symlink(target, link), os.Rename(link, path)); err != nil {
+		return fmt.Errorf("linking kubectl: %w", err)
+	}
+	return nil
+}
+
+// kubectl runs kubectl on this machine, outside the lab, as the lab's user would.
+func kubectl(ctx context.Context, f files, arguments ...string) error {
+	command := exec.CommandContext(ctx, f.kubectl, arguments...)
+	command.Env = append(os.Environ(), "KUBECONFIG="+f.kubeconfig)
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("kubectl %s: %w: %s", strings.Join(arguments, " "), err, strings.TrimSpace(string(output)))
+	}
+	return nil
+}
