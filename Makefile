@@ -14,20 +14,21 @@ help: ## List the targets
 
 .PHONY: demo
 demo: build ## Set everything up, run the main job, tell what happened, clean up (root)
-	@go run ./e2e/cmd/lab demo
+	@build/lab demo
 
 .PHONY: up
 up: build ## Start a lab to explore: 3 nodes, Fairlead, a client; prints a kubeconfig (root)
-	@go run ./e2e/cmd/lab up
+	@build/lab up
 
 .PHONY: down
 down: ## Stop the lab that `make up` started
-	@go run ./e2e/cmd/lab down
+	@[ ! -x build/lab ] || build/lab down
 
 .PHONY: build
 build: ## Build the binaries into build/
-	@for name in controller speaker; do \
-	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/$$name ./cmd/$$name; done
+	@echo "building Fairlead (some minutes the first time)"
+	@for path in cmd/controller cmd/speaker e2e/cmd/lab; do \
+	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/$${path##*/} ./$$path; done
 
 .PHONY: test
 test: verify test-unit test-e2e ## Everything: generated files, unit, namespace and e2e tests (root)
@@ -69,5 +70,5 @@ verify: ## Fail if a generated file differs from what generate makes, or a file 
 	hack/verify.sh
 
 .PHONY: clean
-clean: ## Remove what was built
+clean: down ## Remove what was built
 	rm -rf build .cache

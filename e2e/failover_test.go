@@ -15,9 +15,8 @@ import (
 // takeoverBound is how long a client may be without service when the owner dies. Issue "3 of 7" lowers it.
 const takeoverBound = 3 * time.Second
 
-// failing makes a Service with a backend on every node but its owner, so that what is measured is the
-// address, and not an endpoint that died with the node. It returns the addresses, of which the first two
-// have the same owner, and the owner.
+// failing makes a Service with a backend on every node but the owner of its IPv4 address, so that what is
+// measured is the address, and not an endpoint that died with the node. It returns that address and its owner.
 func (w *world) failing(ctx context.Context, t *testing.T, name string) (netip.Addr, *lab.Node) {
 	t.Helper()
 	w.service(ctx, t, name, nil)
@@ -40,6 +39,18 @@ func TestCableCut(t *testing.T) {
 		t.Run(side.String(), func(t *testing.T) {
 			ctx, w := within(t, 2*time.Minute)
 			vip, owner := w.failing(ctx, t, fmt.Sprint("cut-", int(side)))
+			// What other nodes own must not move: neither when this one goes nor when it is back.
+			others := map[netip.Addr]*lab.Node{}
+			for i := range 4 {
+				name := fmt.Sprintf("cut-%d-%d", int(side), i)
+				w.service(ctx, t, name, nil)
+				list, _ := w.addresses(ctx, t, name, 2)
+				for _, a := range list {
+					if n := w.owner(ctx, t, a); n != owner {
+						others[a] = n
+					}
+				}
+			}
 			probe := w.Client(1).Probe(ctx, "tcp", at(vip), 10*time.Millisecond)
 			time.Sleep(500 * time.Millisecond)
 			cut := time.Now()
@@ -77,6 +88,11 @@ func TestCableCut(t *testing.T) {
 			time.Sleep(2 * time.Second) // for a move that must not come
 			if now := w.owner(ctx, t, vip); now != successor {
 				t.Errorf("the address moved from %s to %s when %s was back", successor.Name, now.Name, owner.Name)
+			}
+			for a, n := range others {
+				if now := w.owner(ctx, t, a); now != n {
+					t.Errorf("%s moved from %s to %s although only %s was cut off", a, n.Name, now.Name, owner.Name)
+				}
 			}
 		})
 	}

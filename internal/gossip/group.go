@@ -48,8 +48,8 @@ type Group struct {
 
 	mu    sync.Mutex
 	peers []netip.Addr
-	// contact is when another speaker last answered, silence when the last time without an answer that was
-	// long enough to be taken for dead ended.
+	// contact is when another speaker was last heard, silence when the last time ended in which none was, for
+	// so long that this one may have been taken for dead.
 	contact, silence time.Time
 
 	dropped prometheus.Counter
@@ -72,9 +72,11 @@ const (
 	probeInterval = 250 * time.Millisecond
 	// suspicionMult probe intervals pass between a failed probe and the verdict.
 	suspicionMult = 3
-	// silenceLimit is how long a node may be without an answer and be sure that nobody took it for dead: a
-	// verdict takes longer, and in a group of three of which one is gone every second probe fails.
+	// silenceLimit is how long a node may hear nothing and be sure that nobody took it for dead: a verdict
+	// takes longer. Probes alone would not do to tell it: of a group of three of which one is gone, two may
+	// fail in a row. So every speaker says a word to a few others at each probe interval.
 	silenceLimit = (suspicionMult + 1) * probeInterval * 9 / 10
+	wordTo       = 3
 )
 
 // New returns a group that nobody has joined yet.
@@ -108,6 +110,9 @@ func (g *Group) Run(ctx context.Context) error {
 	began := time.Now()
 	tick := time.NewTicker(joinInterval)
 	defer tick.Stop()
+	talking := make(chan struct{})
+	go func() { defer close(talking); g.talk(ctx, list) }()
+	defer func() { <-talking }()
 	for ctx.Err() == nil {
 		if missing := g.join(list); missing == 0 || (list.NumMembers() > 1 && time.Since(began) >= settle) {
 			g.setJoined()
@@ -125,6 +130,42 @@ func (g *Group) Run(ctx context.Context) error {
 		g.config.Log.Debug("the good-bye may not have been heard", "error", err)
 	}
 	return list.Shutdown()
+}
+
+// talk has the others hear of this speaker at a steady pace, whatever probes do.
+func (g *Group) talk(ctx context.Context, list *memberlist.Memberlist) {
+	word, err := encode(nil, nil)
+	if err != nil {
+		g.config.Log.Error("encoding a gossip message", "error", err)
+		return
+	}
+	tick := time.NewTicker(probeInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		others := slices.DeleteFunc(list.Members(), func(n *memberlist.Node) bool { return n.Name == g.config.Node })
+		rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+		for _, n := range others[:min(wordTo, len(others))] {
+			if err := list.SendBestEffort(n, word); err != nil {
+				g.config.Log.Debug("gossip packet not sent", "node", n.Name, "error", err)
+			}
+		}
+	}
+}
+
+// hear takes note that another speaker has been heard just now.
+func (g *Group) hear() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if !g.contact.IsZero() && now.Sub(g.contact) > silenceLimit {
+		g.silence = now
+	}
+	g.contact = now
 }
 
 // memberlistConfig sets a pace at which a dead node is noticed within a second or two. Nodes of one cluster
@@ -185,7 +226,7 @@ func (g *Group) setJoined() {
 // one, or whether there are no others.
 func (g *Group) Joined() bool { return g.joined.Load() }
 
-// Silence returns when the last time ended in which no other speaker answered for so long that they may have
+// Silence returns when the last time ended in which no other speaker was heard for so long that they may have
 // taken this one for dead: zero if there was none, now while it lasts.
 func (g *Group) Silence() (end time.Time, lasts bool) {
 	g.mu.Lock()
@@ -301,6 +342,10 @@ func (d delegate) receive(b []byte) {
 		d.config.Log.Debug("gossip message dropped", "error", err)
 		return
 	}
+	d.hear()
+	if len(states)+len(claims) == 0 && leaving == "" {
+		return // only a word
+	}
 	if leaving != "" {
 		d.table.leave(leaving)
 	}
@@ -315,19 +360,10 @@ func (d delegate) NotifyJoin(n *memberlist.Node) {
 	d.config.Kick()
 }
 
-// AckPayload and NotifyPingComplete are memberlist's PingDelegate: every probe that was answered is a sign of
-// life of the connection to the others.
+// AckPayload and NotifyPingComplete are memberlist's PingDelegate: an answered probe is a sign of life too.
 func (d delegate) AckPayload() []byte { return nil }
 
-func (d delegate) NotifyPingComplete(*memberlist.Node, time.Duration, []byte) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	now := time.Now()
-	if !d.contact.IsZero() && now.Sub(d.contact) > silenceLimit {
-		d.silence = now
-	}
-	d.contact = now
-}
+func (d delegate) NotifyPingComplete(*memberlist.Node, time.Duration, []byte) { d.hear() }
 
 func (d delegate) NotifyUpdate(*memberlist.Node) {}
 

@@ -22,6 +22,15 @@ type Event struct {
 	Warning bool
 	// Reason is one word in CamelCase, Message a sentence.
 	Reason, Message string
+	// Still tells, when the event can be written at last, whether it is worth it; nil for always. What a node
+	// did while it was cut off is not, if it did not last.
+	Still func() bool
+}
+
+// queued is an event on its way.
+type queued struct {
+	*corev1.Event
+	still func() bool
 }
 
 // Recorder is the task that writes events. client-go's broadcaster is not used: its queue of 1,000 drops
@@ -32,7 +41,7 @@ type Recorder struct {
 	component string
 	instance  string
 	log       *slog.Logger
-	queue     workqueue.TypedRateLimitingInterface[*corev1.Event]
+	queue     workqueue.TypedRateLimitingInterface[*queued]
 	lastName  atomic.Int64
 	outcomes  *prometheus.CounterVec
 }
@@ -52,10 +61,10 @@ func NewRecorder(c *Cluster, component, instance string, log *slog.Logger, metri
 	r := &Recorder{
 		client: c.Core, component: component, instance: instance, log: log,
 		queue: workqueue.NewTypedRateLimitingQueue(
-			workqueue.NewTypedItemExponentialFailureRateLimiter[*corev1.Event](200*time.Millisecond, 30*time.Second)),
+			workqueue.NewTypedItemExponentialFailureRateLimiter[*queued](200*time.Millisecond, 30*time.Second)),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_events_total",
-			Help: "Kubernetes events by outcome: written, refused by the API server, dropped for too many waiting.",
+			Help: "Kubernetes events by outcome: written, refused by the API server, outdated before they could be written, dropped for too many waiting.",
 		}, []string{"outcome"}),
 	}
 	metrics.MustRegister(r.outcomes)
@@ -69,7 +78,7 @@ func (r *Recorder) Record(e Event) {
 		r.log.Warn("event dropped: too many are waiting", "reason", e.Reason, "object", e.About.Namespace+"/"+e.About.Name)
 		return
 	}
-	r.queue.Add(r.build(e))
+	r.queue.Add(&queued{r.build(e), e.Still})
 }
 
 // Write writes an event now, for one that must be there before something else happens. It returns an
@@ -94,7 +103,10 @@ func (r *Recorder) Run(ctx context.Context) error {
 				if shutdown {
 					return nil
 				}
-				if grace.Err() == nil && r.create(grace, event) != nil {
+				if event.still != nil && !event.still() {
+					r.outcomes.WithLabelValues("outdated").Inc()
+					r.queue.Forget(event)
+				} else if grace.Err() == nil && r.create(grace, event.Event) != nil {
 					r.queue.AddRateLimited(event)
 				} else {
 					r.queue.Forget(event)

@@ -117,6 +117,14 @@ func (e *Engine) Status() Status {
 	return s
 }
 
+// Owns tells whether this node answers for an address.
+func (e *Engine) Owns(address netip.Addr) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, ok := e.status.Owned[address]
+	return ok
+}
+
 // Run takes part in group until ctx ends. It is to be called once the elector has been told, by Update, of
 // all that the API server knows: from then on this node counts as one that serves.
 func (e *Engine) Run(ctx context.Context, group Group) error {

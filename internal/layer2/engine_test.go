@@ -65,8 +65,6 @@ func engineTest(t *testing.T, body func(t *testing.T, e *Engine, g *fakeGroup)) 
 	})
 }
 
-func (e *Engine) owns(a netip.Addr) bool { _, ok := e.Status().Owned[a]; return ok }
-
 func setVIP(e *Engine, a netip.Addr) {
 	e.Update(func(e *Elector) { e.SetVIP(VIP{Address: a, Service: service(1), Scopes: []string{"all"}}) })
 	synctest.Wait()
@@ -77,12 +75,12 @@ func TestEngineWaitsForOthers(t *testing.T) {
 		setVIP(e, address(1))
 		time.Sleep(joinGrace - time.Millisecond)
 		synctest.Wait()
-		if e.owns(address(1)) {
+		if e.Owns(address(1)) {
 			t.Fatal("decided before it heard what the others know")
 		}
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
-		if !e.owns(address(1)) {
+		if !e.Owns(address(1)) {
 			t.Fatal("did not decide alone though nobody answered")
 		}
 		if c := g.claims; len(c) != 1 || c[0].Standing != lb.Provisional {
@@ -96,7 +94,7 @@ func TestEngineWaitsForOthers(t *testing.T) {
 			g.news.Claims = []lb.Claim{{Address: address(1), Node: "b", Epoch: 3}}
 			g.news.Joined = []lb.NodeState{{Node: "b", Interfaces: segment}}
 		})
-		if e.owns(address(1)) || len(g.claims) > 0 {
+		if e.Owns(address(1)) || len(g.claims) > 0 {
 			t.Errorf("claimed what b has: %+v", g.claims)
 		}
 	})
@@ -119,7 +117,7 @@ func TestEngineDoubtsLosses(t *testing.T) {
 		g.tell(e, func(g *fakeGroup) { g.news.Joined = []lb.NodeState{{Node: "b", Interfaces: segment}} })
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if e.owns(address(1)) {
+		if e.Owns(address(1)) {
 			t.Error("took over from a node that contradicted its death")
 		}
 	})
@@ -129,8 +127,8 @@ func TestEngineDoubtsLosses(t *testing.T) {
 		start(e, g)
 		time.Sleep(doubt)
 		synctest.Wait()
-		if !e.owns(address(1)) || !slices.Equal(lost, []string{"b"}) {
-			t.Errorf("owns: %v, lost %v", e.owns(address(1)), lost)
+		if !e.Owns(address(1)) || !slices.Equal(lost, []string{"b"}) {
+			t.Errorf("owns: %v, lost %v", e.Owns(address(1)), lost)
 		}
 		// a takeover by majority is confirmed in time, without anything happening
 		time.Sleep(confirmAfter)

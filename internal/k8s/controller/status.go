@@ -64,6 +64,9 @@ func (o outcome) condition() metav1.Condition {
 }
 
 func describe(assigned []allocator.Assignment) string {
+	if len(assigned) == 2 && assigned[0].Pool == assigned[1].Pool {
+		return fmt.Sprintf("%s and %s from pool %s", assigned[0].Address, assigned[1].Address, assigned[0].Pool)
+	}
 	var parts []string
 	for _, a := range assigned {
 		parts = append(parts, fmt.Sprintf("%s from pool %s", a.Address, a.Pool))

@@ -27,6 +27,8 @@ func (s *Speaker) Tell(changes []layer2.Change) {
 			Reason:  "OwnerElected",
 			Message: fmt.Sprintf("%s answers for %s on %s", s.config.Node, c.Address, strings.Join(c.Interfaces, ", ")),
 		}
+		address := c.Address
+		e.Still = func() bool { return s.config.Engine.Owns(address) }
 		if c.From != "" {
 			e.Reason = "OwnerChanged"
 			e.Message += ", taken over from " + c.From
