@@ -68,8 +68,8 @@ func TestChangeOfService(t *testing.T) {
 		{name: "a new Service gets an address", svc: shown(outcome{}), outcome: given(ip200),
 			status: vip200 + "," + assigned, event: "AddressAssigned: assigned 192.0.2.200 from pool edge"},
 		{name: "a new Service gets one of each family", svc: shown(outcome{}), outcome: given(ip200, ipv6),
-			status: `"loadBalancer":{"ingress":[{"ip":"192.0.2.200","ipMode":"VIP"},{"ip":"2001:db8::1","ipMode":"VIP"}]},"conditions":[{"type":"fairlead.dev/Assigned","status":"True","lastTransitionTime":"2026-01-02T12:00:00Z","reason":"Assigned","message":"192.0.2.200 from pool edge, 2001:db8::1 from pool edge"}]`,
-			event:  "AddressAssigned: assigned 192.0.2.200 from pool edge, 2001:db8::1 from pool edge"},
+			status: `"loadBalancer":{"ingress":[{"ip":"192.0.2.200","ipMode":"VIP"},{"ip":"2001:db8::1","ipMode":"VIP"}]},"conditions":[{"type":"fairlead.dev/Assigned","status":"True","lastTransitionTime":"2026-01-02T12:00:00Z","reason":"Assigned","message":"192.0.2.200 and 2001:db8::1 from pool edge"}]`,
+			event:  "AddressAssigned: assigned 192.0.2.200 and 2001:db8::1 from pool edge"},
 		{name: "nothing is written when nothing differs", svc: shown(given(ip200), "192.0.2.200"), outcome: given(ip200)},
 		{name: "an API server that drops ipMode is not written to again and again", svc: func() *corev1.Service {
 			s := shown(given(ip200), "192.0.2.200")
