@@ -60,9 +60,12 @@ dump() {
 	k get events --all-namespaces --sort-by .lastTimestamp
 	for pod in $(k get pods --namespace fairlead-system --output name); do
 		k describe --namespace fairlead-system "$pod"
+		echo "--- log of $pod"
 		k logs --namespace fairlead-system "$pod" --tail 300
-		k logs --namespace fairlead-system "$pod" --tail 100 --previous
+		k logs --namespace fairlead-system "$pod" --tail 100 --previous | sed 's/^/before its restart: /'
 	done
+	echo "--- log of kube-proxy"
+	k logs --namespace kube-system --selector k8s-app=kube-proxy --prefix --tail 30
 }
 
 finish() {
@@ -70,14 +73,15 @@ finish() {
 	trap '' INT TERM
 	set +e
 	if [[ -n $job ]]; then kill -- "-$job"; fi
-	if [[ -n $kind && -e $KUBECONFIG ]] && ((status != 0)); then dump; fi
+	# 130, 143: somebody stopped it, nothing has failed
+	if [[ -n $kind && -e $KUBECONFIG && $status != @(0|130|143) ]]; then dump; fi
 	if [[ -n ${KEEP:-} ]]; then
 		say "kept: export KUBECONFIG=$KUBECONFIG; remove with: $kind delete cluster --name $cluster"
 		exit "$status"
 	fi
 	docker rm --force "$client" >/dev/null 2>&1
 	if [[ -n $kind ]]; then "$kind" delete cluster --name "$cluster" >/dev/null 2>&1; fi
-	if [[ -n $network_made ]]; then docker network rm "$network" >/dev/null; fi
+	if [[ -n $network_made ]]; then docker network rm "$network" >/dev/null 2>&1; fi
 	rm -rf "$work"
 	# Whoever began to use Docker meanwhile keeps it.
 	if [[ -n $docker_pid && -z $(docker ps --quiet) ]]; then
@@ -146,10 +150,12 @@ kubeadmConfigPatches:
   cgroupDriver: cgroupfs
 EOC
 	sed -i '/^networking:/a\  disableDefaultCNI: true' "$work/kind.yaml"
-	if ! docker network inspect "$network" >/dev/null 2>&1; then
+fi
+if ! docker network inspect "$network" >/dev/null 2>&1; then
+	network_made=1
+	if [[ $KIND_PROVIDER = offline ]]; then
 		docker network create --driver bridge --subnet 198.51.100.128/25 --ipv6 --subnet 2001:db8:2::/64 "$network" >/dev/null
-		network_made=1
-	fi
+	fi # else kind makes it
 fi
 
 say "creating the cluster ($KIND_PROVIDER)"

@@ -199,8 +199,13 @@ func TestElection(t *testing.T) {
 	})
 	t.Run("nobody answers where nobody may", func(t *testing.T) {
 		for name, forbid := range map[string]func(*Elector, *VIP){
-			"no scope":          func(_ *Elector, v *VIP) { v.Scopes = nil },
-			"another subnet":    func(_ *Elector, v *VIP) { v.Address = netip.MustParseAddr("198.51.100.1") },
+			"no scope":       func(_ *Elector, v *VIP) { v.Scopes = nil },
+			"another subnet": func(_ *Elector, v *VIP) { v.Address = netip.MustParseAddr("198.51.100.1") },
+			"only the address itself on an interface": func(e *Elector, v *VIP) {
+				for _, n := range []string{"a", "b", "c"} {
+					e.Join(n, []lb.Interface{{Name: "kube-ipvs0", Prefixes: []netip.Prefix{netip.PrefixFrom(v.Address, 32)}}})
+				}
+			},
 			"no local endpoint": func(_ *Elector, v *VIP) { v.Endpoints = map[string]bool{} },
 			"no selected node":  func(e *Elector, _ *VIP) { e.SetScope(everywhere()) },
 			"no such interface": func(e *Elector, _ *VIP) {

@@ -25,7 +25,7 @@ func (s *Scope) reach(address netip.Addr, interfaces []lb.Interface) (names []st
 	for _, i := range interfaces {
 		var match bool
 		if len(s.Interfaces) == 0 {
-			match = slices.ContainsFunc(i.Prefixes, func(p netip.Prefix) bool { return p.Contains(address) })
+			match = slices.ContainsFunc(i.Prefixes, func(p netip.Prefix) bool { return isSubnet(p) && p.Contains(address) })
 		} else {
 			match = slices.ContainsFunc(s.Interfaces, func(glob string) bool {
 				ok, err := path.Match(glob, i.Name)

@@ -23,8 +23,8 @@ type Link struct {
 }
 
 // Links lists, by name, the interfaces of this node that are up, speak Ethernet and are not a part of
-// another one (a bridge's port, a bond's slave). Virtual Ethernet without an address, as CNIs make one for
-// every Pod, is left out.
+// another one (a bridge's port, a bond's slave). Virtual Ethernet without a subnet, as CNIs make one for
+// every Pod, is left out: every Pod that comes and goes would be news to all speakers.
 func Links() ([]Link, error) {
 	all, err := netlink.LinkList()
 	if err != nil {
@@ -46,11 +46,11 @@ func Links() ([]Link, error) {
 	var links []Link
 	for _, l := range all {
 		attrs := l.Attrs()
-		usable := attrs.Flags&net.FlagUp != 0 && attrs.Flags&net.FlagLoopback == 0 && attrs.MasterIndex == 0 &&
+		usable := attrs.Flags&net.FlagUp != 0 && attrs.Flags&net.FlagLoopback == 0 && attrs.RawFlags&unix.IFF_NOARP == 0 && attrs.MasterIndex == 0 &&
 			attrs.OperState != netlink.OperDown && attrs.OperState != netlink.OperLowerLayerDown &&
 			attrs.EncapType == "ether" && len(attrs.HardwareAddr) == 6
 		own := prefixes[attrs.Index]
-		if !usable || (l.Type() == "veth" && len(own) == 0) {
+		if !usable || (l.Type() == "veth" && !slices.ContainsFunc(own, isSubnet)) {
 			continue
 		}
 		slices.SortFunc(own, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
@@ -59,6 +59,9 @@ func Links() ([]Link, error) {
 	slices.SortFunc(links, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
 	return links, nil
 }
+
+// isSubnet tells whether a prefix has room for other hosts.
+func isSubnet(p netip.Prefix) bool { return p.Bits() < p.Addr().BitLen() }
 
 // WatchLinks calls changed whenever interfaces or their addresses may have changed, until ctx ends.
 func WatchLinks(ctx context.Context, log *slog.Logger, changed func()) error {

@@ -177,6 +177,12 @@ func carriers(t *testing.T, names ...string) (links []Link) {
 
 func TestRealKernelResolves(t *testing.T) {
 	a, b := plug(t, "a0", 2), plug(t, "b0", 3)
+	pod := plug(t, "pod0", 4) // as a CNI leaves one: with no subnet
+	l := must(netlink.LinkByName(pod.name))
+	for _, a := range must(netlink.AddrList(l, 0)) {
+		check(t, netlink.AddrDel(l, &a))
+	}
+	check(t, netlink.AddrAdd(l, must(netlink.ParseAddr("198.18.1.1/32"))))
 	vips := []netip.Addr{netip.MustParseAddr("192.0.2.200"), netip.MustParseAddr("2001:db8:2::200")}
 	r, m := newTestResponder(t)
 	links := carriers(t, "a0", "b0")
