@@ -2,6 +2,7 @@ package layer2
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -13,14 +14,9 @@ import (
 // know of the address, because it cannot reach the API server.
 const patience = time.Second
 
-const (
-	// confirmAfter is how long a majority has to be seen after a takeover until the takeover is for good: by
-	// then a node that was being cut off has seen all the others go.
-	confirmAfter = 3 * time.Second
-	// steadyAfter is how long a majority has to be seen until an owner that missed it counts as having been
-	// there all the time again.
-	steadyAfter = 10 * time.Second
-)
+// confirmAfter is how long a majority has to be seen after a takeover until the takeover is for good: by
+// then a node that was being cut off has seen all the others go.
+const confirmAfter = 3 * time.Second
 
 // VIP is an address that one node is to answer for.
 type VIP struct {
@@ -31,19 +27,6 @@ type VIP struct {
 	// Endpoints are the nodes with an endpoint that serves, where only those may own the address
 	// (externalTrafficPolicy: Local); nil where every node may.
 	Endpoints map[string]bool
-}
-
-// node is what the election knows of a node.
-type node struct {
-	// alive is true while the node's speaker takes part in gossip and serves.
-	alive bool
-	// lost marks a node that is not alive and did not say good-bye: it may be cut off from us, or we from it.
-	lost bool
-	// barred says why the node must own nothing; empty if it may.
-	barred     string
-	interfaces []lb.Interface
-	// gone is true when the cluster has no such node (any more): once its speaker is gone too, it is forgotten.
-	gone bool
 }
 
 // Change is a change of what this node does for an address.
@@ -154,68 +137,6 @@ func (e *Elector) RemoveScope(name string) {
 	e.touchAll(func(x *vip) bool { return slices.Contains(x.Scopes, name) })
 }
 
-// Unheard takes note that no other speaker answers although there are other nodes: it may be this node that
-// is cut off.
-func (e *Elector) Unheard() { e.unheard = true }
-
-// Silence takes note of a time in which this node heard nothing of the others, and which ended at end: it
-// may have been cut off without having missed the majority yet.
-func (e *Elector) Silence(end time.Time) {
-	if end.After(e.regained) {
-		e.regained = end
-	}
-}
-
-// Join takes note of a node whose speaker serves, and of its interfaces. It tells whether the node is new.
-func (e *Elector) Join(name string, interfaces []lb.Interface) (fresh bool) {
-	n := e.node(name)
-	fresh = !n.alive
-	e.unheard = e.unheard && name == e.self
-	n.alive, n.lost, n.interfaces = true, false, interfaces
-	e.touchNode(name)
-	e.touchUnsettled()
-	return fresh
-}
-
-// Part takes note of a node whose speaker serves no longer; lost if it was not heard to leave.
-func (e *Elector) Part(name string, lost bool) {
-	n := e.node(name)
-	n.alive, n.lost = false, lost
-	if n.gone {
-		delete(e.nodes, name)
-	}
-	e.touchNode(name)
-}
-
-// Bar keeps a node from owning anything, for a reason fit to show, or admits it again with an empty one.
-func (e *Elector) Bar(name, reason string) {
-	n := e.node(name)
-	if n.barred == reason && !n.gone {
-		return
-	}
-	n.barred, n.gone = reason, false
-	e.touchNode(name)
-	e.touchUnsettled()
-}
-
-// RemoveNode takes note that the cluster has no such node any more: it may own nothing, and it does not
-// count as lost.
-func (e *Elector) RemoveNode(name string) {
-	n := e.node(name)
-	n.gone, n.barred, n.lost = true, "the cluster has no such node", false
-	if !n.alive {
-		delete(e.nodes, name)
-	}
-	e.touchNode(name)
-}
-
-func (e *Elector) node(name string) *node {
-	if e.nodes[name] == nil {
-		e.nodes[name] = &node{}
-	}
-	return e.nodes[name]
-}
-
 // Hear takes note of a claim, this node's own included.
 func (e *Elector) Hear(c lb.Claim) {
 	if !c.Beats(e.claims[c.Address]) {
@@ -242,7 +163,7 @@ func (e *Elector) touchUnsettled() {
 
 // touchSorted queues addresses in their own order, which is the same for all speakers.
 func (e *Elector) touchSorted(set map[netip.Addr]*vip) {
-	for _, a := range slices.SortedFunc(keys(set), netip.Addr.Compare) {
+	for _, a := range slices.SortedFunc(maps.Keys(set), netip.Addr.Compare) {
 		e.touch(a)
 	}
 }
@@ -255,16 +176,6 @@ func (e *Elector) touchAll(match func(*vip) bool) {
 		}
 	}
 	e.touchSorted(set)
-}
-
-func keys[V any](m map[netip.Addr]V) func(func(netip.Addr) bool) {
-	return func(yield func(netip.Addr) bool) {
-		for a := range m {
-			if !yield(a) {
-				return
-			}
-		}
-	}
 }
 
 // Decide settles all that came up. It returns what changes for this node, and the claims that it makes,
@@ -318,23 +229,6 @@ func (e *Elector) Decide(now time.Time) (changes []Change, claims []lb.Claim, wa
 		wake = at
 	}
 	return changes, claims, wake
-}
-
-// count takes note whether this node sees a majority.
-func (e *Elector) count(now time.Time) {
-	switch majority := e.majority(); {
-	case !majority:
-		e.outvoted = true
-		e.pending.queue = nil // they stay as sure as they were
-	case e.outvoted:
-		e.outvoted, e.regained = false, now
-	}
-}
-
-// steady tells whether this node has been in the majority for so long that it cannot have been cut off when
-// another one took an address over from it.
-func (e *Elector) steady(now time.Time) bool {
-	return !e.outvoted && (e.regained.IsZero() || now.Sub(e.regained) >= steadyAfter)
 }
 
 // confirm makes those takeovers good that were long enough ago.
@@ -532,19 +426,6 @@ func (e *Elector) reach(name string, x *vip) (interfaces []string) {
 	}
 	slices.Sort(interfaces)
 	return slices.Compact(interfaces)
-}
-
-// majority tells whether this node sees more than half of the speakers that there are.
-func (e *Elector) majority() bool {
-	alive, lost := 0, 0
-	for _, n := range e.nodes {
-		if n.alive {
-			alive++
-		} else if n.lost {
-			lost++
-		}
-	}
-	return alive > lost && !e.unheard
 }
 
 // Owners returns the owner of every address, as this node sees it; empty where nobody may own it.
