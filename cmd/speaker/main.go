@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/daemon"
@@ -41,7 +42,7 @@ external address; the owner answers ARP and Neighbor Discovery for it.`,
 	f.SortFlags = false
 	o.AddFlags(f, ":7573")
 	f.StringVar(&o.node, "node-name", os.Getenv("NODE_NAME"), "`NAME` of the Node that this speaker runs on; the default\nis $NODE_NAME")
-	f.StringVar(&o.gossipAddress, "gossip-address", "", "`ADDRESS` to gossip on; without it the Node's first\nInternalIP")
+	f.StringVar(&o.gossipAddress, "gossip-address", "", "`ADDRESS` to gossip on, an InternalIP of the Node; without\nit the first")
 	f.Uint16Var(&o.gossipPort, "gossip-port", 7956, "`PORT` to gossip on, TCP and UDP, the same on every node")
 	f.StringVar(&o.gossipKeyFile, "gossip-key-file", "", "`FILE` with the secret that all speakers share")
 	os.Exit(daemon.Execute(cmd))
@@ -95,6 +96,15 @@ func run(ctx context.Context, o options) error {
 	s := speaker.New(config)
 	log.Info("starting", "version", daemon.Current(), "node", o.node)
 
+	ready := func() error {
+		if err := s.Waiting(); err != nil {
+			return err
+		}
+		if engine.State() == layer2.Joining {
+			return errors.New("waiting to hear what the other speakers know")
+		}
+		return nil
+	}
 	// The speaker proper begins once all that the API server knows is known.
 	serve := func(ctx context.Context) error {
 		address, err := prepare(ctx, s, o)
@@ -112,11 +122,11 @@ func run(ctx context.Context, o options) error {
 		engine.Changed = func(changes []layer2.Change) { s.Tell(changes); status.Kick() }
 		engine.Lost = status.Lost
 		log.Info("serving", "gossip", netip.AddrPortFrom(address, o.gossipPort))
-		return daemon.Run(ctx, s, status, status.Watch(),
+		return daemon.Run(ctx, s, status, status.Watch(), daemon.TaskFunc(blindness(cluster, engine)),
 			daemon.TaskFunc(func(ctx context.Context) error { return engine.Run(ctx, group) }))
 	}
 	tasks := []daemon.Task{
-		&daemon.HTTP{Address: o.HTTPAddress, Metrics: registry, Ready: s.Waiting, Log: log}, events, daemon.TaskFunc(serve),
+		&daemon.HTTP{Address: o.HTTPAddress, Metrics: registry, Ready: ready, Log: log}, events, daemon.TaskFunc(serve),
 	}
 	for _, w := range s.Watches() {
 		tasks = append(tasks, w)
@@ -126,20 +136,46 @@ func run(ctx context.Context, o options) error {
 	return err
 }
 
+// blindness returns a task that tells the engine when the API server's news may be old.
+func blindness(cluster *k8s.Cluster, engine *layer2.Engine) func(context.Context) error {
+	return func(ctx context.Context) error {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for blind := false; ; {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+			}
+			if now := cluster.Reached() != nil; now != blind {
+				blind = now
+				engine.Update(func(e *layer2.Elector) { e.Blind(now) })
+			}
+		}
+	}
+}
+
 // prepare waits for the API server and returns the address to gossip on.
 func prepare(ctx context.Context, s *speaker.Speaker, o options) (netip.Addr, error) {
 	if err := s.Prepare(ctx); err != nil {
 		return netip.Addr{}, nil // told to stop
 	}
-	if o.gossipAddress != "" {
-		return lb.ParseAddr(o.gossipAddress)
-	}
 	for told := false; ; told = true {
-		if addresses := s.Addresses(); len(addresses) > 0 {
+		addresses := s.Addresses()
+		switch {
+		case len(addresses) == 0:
+			if !told {
+				slog.Warn("the Node does not exist or has no InternalIP yet, waiting", "node", o.node)
+			}
+		case o.gossipAddress == "":
 			return addresses[0], nil
-		}
-		if !told {
-			slog.Warn("the Node does not exist or has no InternalIP yet, waiting", "node", o.node)
+		default:
+			// The others look for this speaker at its Node's InternalIPs.
+			a, err := lb.ParseAddr(o.gossipAddress)
+			if err == nil && !slices.Contains(addresses, a) {
+				err = fmt.Errorf("--gossip-address %s is no InternalIP of Node %s, where the other speakers look for this one: it has %v", a, o.node, addresses)
+			}
+			return a, err
 		}
 		select {
 		case <-ctx.Done():

@@ -45,6 +45,7 @@ type Group struct {
 	// list is set while Run runs.
 	list   atomic.Pointer[memberlist.Memberlist]
 	joined atomic.Bool
+	asked  atomic.Bool
 
 	mu    sync.Mutex
 	peers []netip.Addr
@@ -62,9 +63,11 @@ const (
 	claimOctets  = 34
 	// In a larger group only gossip spreads claims: what a node sends must not grow with the group.
 	directMembers = 64
-	// Every node is asked to join at this pace while it is missing, a few at a time.
+	// Nodes that are missing are asked to join at this pace, a few at a time. Until the first answer all nodes
+	// are asked without a pause: where speakers run on a few nodes only, most do not answer.
 	joinInterval = time.Second
 	joinAtOnce   = 3
+	searchAtOnce = 32
 	// settle is how long a starting speaker that found another one still waits for the rest, so that
 	// speakers that start together share the addresses.
 	settle = 2 * time.Second
@@ -113,6 +116,7 @@ func (g *Group) Run(ctx context.Context) error {
 	talking := make(chan struct{})
 	go func() { defer close(talking); g.talk(ctx, list) }()
 	defer func() { <-talking }()
+	g.search(ctx, list)
 	for ctx.Err() == nil {
 		if missing := g.join(list); missing == 0 || (list.NumMembers() > 1 && time.Since(began) >= settle) {
 			g.setJoined()
@@ -147,8 +151,10 @@ func (g *Group) talk(ctx context.Context, list *memberlist.Memberlist) {
 			return
 		case <-tick.C:
 		}
-		others := slices.DeleteFunc(list.Members(), func(n *memberlist.Node) bool { return n.Name == g.config.Node })
-		rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+		if state, refuted := g.table.takeRefutation(); refuted {
+			g.broadcastState(state)
+		}
+		others := g.others(list)
 		for _, n := range others[:min(wordTo, len(others))] {
 			if err := list.SendBestEffort(n, word); err != nil {
 				g.config.Log.Debug("gossip packet not sent", "node", n.Name, "error", err)
@@ -188,9 +194,26 @@ func (g *Group) memberlistConfig() *memberlist.Config {
 	return c
 }
 
+// search asks all nodes once, until one has answered.
+func (g *Group) search(ctx context.Context, list *memberlist.Memberlist) {
+	for some := range slices.Chunk(g.missing(list), searchAtOnce) {
+		if ctx.Err() != nil || g.ask(list, some) > 0 {
+			break
+		}
+	}
+	g.asked.Store(true)
+	g.config.Kick()
+}
+
 // join asks some of the nodes that are missing. Speakers may run on some of the nodes only, and a partition
 // may last: it never gives up, and it asks but a few at a time. It returns how many are still missing.
 func (g *Group) join(list *memberlist.Memberlist) int {
+	missing := g.missing(list)
+	return len(missing) - g.ask(list, missing[:min(joinAtOnce, len(missing))])
+}
+
+// missing returns the nodes that take no part, in random order.
+func (g *Group) missing(list *memberlist.Memberlist) []netip.Addr {
 	g.mu.Lock()
 	missing := slices.Clone(g.peers)
 	g.mu.Unlock()
@@ -200,9 +223,14 @@ func (g *Group) join(list *memberlist.Memberlist) int {
 		}
 	}
 	rand.Shuffle(len(missing), func(i, j int) { missing[i], missing[j] = missing[j], missing[i] })
+	return missing
+}
+
+// ask asks nodes to join, all at once, and returns how many did.
+func (g *Group) ask(list *memberlist.Memberlist, nodes []netip.Addr) int {
 	var wg sync.WaitGroup
 	var came atomic.Int32
-	for _, p := range missing[:min(joinAtOnce, len(missing))] {
+	for _, p := range nodes {
 		wg.Go(func() {
 			at := netip.AddrPortFrom(p, uint16(g.config.Port)).String()
 			if n, err := list.Join([]string{at}); n == 0 {
@@ -213,7 +241,7 @@ func (g *Group) join(list *memberlist.Memberlist) int {
 		})
 	}
 	wg.Wait()
-	return len(missing) - int(came.Load())
+	return int(came.Load())
 }
 
 func (g *Group) setJoined() {
@@ -225,6 +253,9 @@ func (g *Group) setJoined() {
 // Joined tells whether this speaker has heard what the others know, from all of them or after a wait from
 // one, or whether there are no others.
 func (g *Group) Joined() bool { return g.joined.Load() }
+
+// Asked tells whether all nodes have been asked to join, or one has answered.
+func (g *Group) Asked() bool { return g.asked.Load() }
 
 // Silence returns when the last time ended in which no other speaker was heard for so long that they may have
 // taken this one for dead: zero if there was none, now while it lasts.
@@ -260,38 +291,50 @@ func (g *Group) Publish(claims []lb.Claim) {
 		}
 		// Gossip reaches whom the packet did not.
 		for _, c := range chunk {
-			g.enqueue("claim "+c.Address.String(), nil, []lb.Claim{c})
+			if message, err := encode(nil, []lb.Claim{c}); err == nil {
+				g.queue.QueueBroadcast(broadcast{"claim " + c.Address.String(), message})
+			}
 		}
 	}
 }
 
 func (g *Group) broadcastState(s lb.NodeState) {
+	list := g.list.Load()
 	message, err := encode([]lb.NodeState{s}, nil)
-	if list := g.list.Load(); err == nil && list != nil && list.NumMembers() <= directMembers {
-		g.send(list, message)
+	switch {
+	case err != nil:
+		g.config.Log.Error("encoding a gossip message", "error", err)
+	case len(message) <= packetOctets:
+		if list != nil && list.NumMembers() <= directMembers {
+			g.send(list, message)
+		}
+		g.queue.QueueBroadcast(broadcast{"state " + s.Node, message})
+	case list != nil: // before Run, joining tells everything
+		// Gossip has no place for what does not fit a packet. The rest of a large group hears of it by the
+		// regular exchange of everything.
+		others := g.others(list)
+		for _, n := range others[:min(directMembers, len(others))] {
+			if err := list.SendReliable(n, message); err != nil {
+				g.config.Log.Debug("gossip message not sent", "node", n.Name, "error", err)
+			}
+		}
 	}
-	g.enqueue("state "+s.Node, []lb.NodeState{s}, nil)
+}
+
+// others returns the other members, in random order.
+func (g *Group) others(list *memberlist.Memberlist) []*memberlist.Node {
+	others := slices.DeleteFunc(list.Members(), func(n *memberlist.Node) bool { return n.Name == g.config.Node })
+	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+	return others
 }
 
 // send tells all members at once, by one packet each.
 func (g *Group) send(list *memberlist.Memberlist, message []byte) {
-	for _, n := range list.Members() {
-		if n.Name == g.config.Node {
-			continue
-		}
+	for _, n := range g.others(list) {
 		if err := list.SendBestEffort(n, message); err != nil {
 			g.config.Log.Debug("gossip packet not sent", "node", n.Name, "error", err)
 		}
 	}
-}
-
-func (g *Group) enqueue(name string, states []lb.NodeState, claims []lb.Claim) {
-	message, err := encode(states, claims)
-	if err != nil {
-		g.config.Log.Error("encoding a gossip message", "error", err)
-		return
-	}
-	g.queue.QueueBroadcast(broadcast{name, message})
 }
 
 // Members returns the names of the nodes that take part, sorted, this one included.
@@ -349,9 +392,7 @@ func (d delegate) receive(b []byte) {
 	if leaving != "" {
 		d.table.leave(leaving)
 	}
-	if refute := d.table.merge(states, claims); refute != nil {
-		d.enqueue("state "+refute.Node, []lb.NodeState{*refute}, nil)
-	}
+	d.table.merge(states, claims)
 	d.config.Kick()
 }
 

@@ -158,6 +158,37 @@ func TestWrongKeyCannotJoin(t *testing.T) {
 	}
 }
 
+func TestForgetsNodesThatAreGone(t *testing.T) {
+	tab := newTable("n0")
+	for i := range 10_000 {
+		name := fmt.Sprint("n", i+1)
+		tab.join(name)
+		tab.merge([]lb.NodeState{{Node: name, Version: 1}}, nil)
+		tab.leave(name)
+		tab.part(name)
+		tab.leave("nobody" + name)
+	}
+	if states, _ := tab.all(); len(states) > 0 || len(tab.states) > 100 || len(tab.leaving) > 0 {
+		t.Errorf("hands on %d states, keeps %d, %d of them leaving", len(states), len(tab.states), len(tab.leaving))
+	}
+}
+
+// A node with more interfaces than fit a packet is known to the others all the same.
+func TestLargeState(t *testing.T) {
+	port := freePort(t)
+	all := []netip.Addr{loopback(1), loopback(2)}
+	a, b := start(t, 1, port, "k", all...), start(t, 2, port, "k", all...)
+	b.await(t, "n1", joined("n1"))
+	var many []lb.Interface
+	for i := range 200 {
+		many = append(many, lb.Interface{Name: fmt.Sprint("vlan", i), Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8::1/64")}})
+	}
+	a.SetInterfaces(many)
+	b.await(t, "200 interfaces", func(u lb.GossipUpdate) bool {
+		return slices.ContainsFunc(u.Joined, func(s lb.NodeState) bool { return s.Node == "n1" && len(s.Interfaces) == len(many) })
+	})
+}
+
 func TestEmptyKey(t *testing.T) {
 	for _, key := range []string{"", " \n"} {
 		if _, err := New(Config{Key: []byte(key)}); err == nil || !strings.Contains(err.Error(), "empty") {

@@ -35,9 +35,10 @@ type claim struct {
 	Node     string      `cbor:"2,keyasint,omitempty"`
 	Epoch    uint64      `cbor:"3,keyasint"`
 	Standing lb.Standing `cbor:"4,keyasint,omitempty"`
+	Of       lb.Key      `cbor:"5,keyasint,omitzero"`
 }
 
-// maxEpoch bounds what is believed: an epoch is a count of takeovers, and one more must always fit.
+// maxEpoch bounds what is believed: an epoch is a count of takeovers, which never gets there.
 const maxEpoch = 1 << 62
 
 func encodeLeaving(node string) ([]byte, error) { return cbor.Marshal(message{Leaving: node}) }

@@ -20,6 +20,8 @@ type table struct {
 	alive  map[string]bool
 	// leaving are nodes that said good-bye.
 	leaving map[string]bool
+	// refuted is true while the others have to be told of this node's own state again.
+	refuted bool
 	news    lb.GossipUpdate
 }
 
@@ -27,9 +29,9 @@ func newTable(self string) *table {
 	return &table{self: self, states: map[string]lb.NodeState{}, claims: map[netip.Addr]lb.Claim{}, alive: map[string]bool{}, leaving: map[string]bool{}}
 }
 
-// merge takes in what another speaker said. It returns this node's own state if the others have to be told
-// of it again, because they remember a later one from before this speaker's start.
-func (t *table) merge(states []lb.NodeState, claims []lb.Claim) (refute *lb.NodeState) {
+// merge takes in what another speaker said. If the others remember a later state of this node, from before its
+// speaker's start, they have to be told of the present one again.
+func (t *table) merge(states []lb.NodeState, claims []lb.Claim) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range states {
@@ -41,7 +43,7 @@ func (t *table) merge(states []lb.NodeState, claims []lb.Claim) (refute *lb.Node
 			if ok {
 				known.Version = s.Version + 1
 				t.states[t.self] = known
-				refute = &known
+				t.refuted = true
 			}
 			continue
 		}
@@ -56,7 +58,15 @@ func (t *table) merge(states []lb.NodeState, claims []lb.Claim) (refute *lb.Node
 			t.news.Claims = append(t.news.Claims, c)
 		}
 	}
-	return refute
+}
+
+// takeRefutation returns this node's state if the others have to be told of it again.
+func (t *table) takeRefutation() (lb.NodeState, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	refuted := t.refuted
+	t.refuted = false
+	return t.states[t.self], refuted
 }
 
 // publish takes in this node's own claims; they are no news to it. It returns those that count.
@@ -81,11 +91,18 @@ func (t *table) setSelf(interfaces []lb.Interface) lb.NodeState {
 	return s
 }
 
-// all returns everything known, for another speaker to merge.
+// all returns everything known of the present, for another speaker to merge: nodes that are gone would be
+// handed on for ever.
 func (t *table) all() ([]lb.NodeState, []lb.Claim) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.Collect(maps.Values(t.states)), slices.Collect(maps.Values(t.claims))
+	var states []lb.NodeState
+	for name, s := range t.states {
+		if t.alive[name] || name == t.self {
+			states = append(states, s)
+		}
+	}
+	return states, slices.Collect(maps.Values(t.claims))
 }
 
 // join notes that a node takes part. It is news once its state is known.
@@ -107,6 +124,10 @@ func (t *table) part(node string) {
 	defer t.mu.Unlock()
 	left := t.leaving[node]
 	delete(t.leaving, node)
+	// The state of a node that may come back soon is worth keeping, those of all that ever were are not.
+	if len(t.states) > 2*len(t.alive)+64 {
+		maps.DeleteFunc(t.states, func(name string, _ lb.NodeState) bool { return !t.alive[name] && name != t.self })
+	}
 	delete(t.alive, node)
 	t.news.Joined = slices.DeleteFunc(t.news.Joined, func(s lb.NodeState) bool { return s.Node == node })
 	if left {
@@ -120,7 +141,9 @@ func (t *table) part(node string) {
 func (t *table) leave(node string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.leaving[node] = true
+	if t.alive[node] {
+		t.leaving[node] = true
+	}
 }
 
 // members returns the nodes that take part, sorted, this one included.

@@ -18,6 +18,10 @@ const patience = time.Second
 // then a node that was being cut off has seen all the others go.
 const confirmAfter = 3 * time.Second
 
+// endAfter is how long an address whose owner let go of it stays silent for who still knows it as the same
+// Service's: the API server's news may be late, but not for so long.
+const endAfter = 3 * time.Second
+
 // VIP is an address that one node is to answer for.
 type VIP struct {
 	Address netip.Addr
@@ -58,6 +62,11 @@ type Elector struct {
 	ownerless map[netip.Addr]*vip
 	awaited   map[netip.Addr]*vip
 	waits     deadlines
+	// ended are the addresses whose owner let go of them, while this node knows nothing of the Service's end.
+	ended map[netip.Addr]*vip
+	ends  deadlines
+	// again are the addresses to look at again because a claim was too young to go against.
+	again deadlines
 	// queue holds the addresses to decide, in the order in which they came up: speakers that hear of
 	// addresses in one order choose owners for them in one order, and so with the same loads.
 	queue  []netip.Addr
@@ -67,6 +76,7 @@ type Elector struct {
 	// outvoted is true while this node sees no majority; it saw one again at regained.
 	outvoted bool
 	regained time.Time
+	blind    bool
 	// unheard is true while this node decides though no other speaker ever answered it.
 	unheard bool
 }
@@ -81,6 +91,9 @@ type vip struct {
 	interfaces []string        // on which it does
 	claim      lb.Claim        // this node's own, while it answers
 	took       time.Time       // when it made that claim
+	heard      lb.Claim        // the claim that counted when the address was last decided
+	heardAt    time.Time       // and since when
+	endedAt    time.Time       // since when it is in ended
 	told       lb.Key          // the Service of the last Change
 }
 
@@ -90,7 +103,8 @@ func NewElector(self string) *Elector {
 		self: self, scopes: map[string]*Scope{}, nodes: map[string]*node{}, vips: map[netip.Addr]*vip{},
 		claims: map[netip.Addr]lb.Claim{}, owned: map[string]map[netip.Addr]*vip{},
 		ownerless: map[netip.Addr]*vip{}, awaited: map[netip.Addr]*vip{},
-		waits: deadlines{after: patience}, pending: deadlines{after: confirmAfter}, queued: map[netip.Addr]bool{},
+		waits: deadlines{after: patience}, ended: map[netip.Addr]*vip{}, ends: deadlines{after: endAfter}, again: deadlines{after: patience},
+		pending: deadlines{after: confirmAfter}, queued: map[netip.Addr]bool{},
 	}
 }
 
@@ -103,6 +117,7 @@ func (e *Elector) SetVIP(v VIP) {
 		e.ownerless[v.Address] = x
 	}
 	x.VIP = v
+	delete(e.ended, v.Address)
 	e.touch(v.Address)
 }
 
@@ -143,7 +158,20 @@ func (e *Elector) Hear(c lb.Claim) {
 		return
 	}
 	e.claims[c.Address] = c
+	if x := e.vips[c.Address]; x != nil && c.Node == "" && c.Of == x.Service {
+		e.ended[c.Address] = x
+		x.endedAt = time.Time{}
+	}
 	e.touch(c.Address)
+}
+
+// Blind takes note whether this node's news of the API server may be old. While they are, it believes the
+// claims of others, whatever it knows itself, and takes nothing that an owner has let go of.
+func (e *Elector) Blind(blind bool) {
+	if e.blind != blind {
+		e.blind = blind
+		e.touchSorted(e.ended)
+	}
 }
 
 func (e *Elector) touch(address netip.Addr) {
@@ -194,6 +222,12 @@ func (e *Elector) Decide(now time.Time) (changes []Change, claims []lb.Claim, wa
 		x.passed[x.owner] = true
 		e.touch(a)
 	}
+	for _, a := range e.again.due(now, func(d deadline) bool { x := e.vips[d.address]; return x != nil && x.heardAt.Equal(d.since) }) {
+		e.touch(a)
+	}
+	for _, a := range e.ends.due(now, func(d deadline) bool { x := e.ended[d.address]; return x != nil && x.endedAt.Equal(d.since) }) {
+		e.touch(a)
+	}
 	queue := e.queue
 	e.queue = nil
 	clear(e.queued)
@@ -211,6 +245,7 @@ func (e *Elector) Decide(now time.Time) (changes []Change, claims []lb.Claim, wa
 		if x.Service == (lb.Key{}) {
 			e.place(x, "")
 			delete(e.ownerless, a)
+			delete(e.ended, a)
 			delete(e.vips, a)
 		}
 		if x.answering != before || (x.answering && (x.told != x.Service || !slices.Equal(interfaces, x.interfaces))) {
@@ -224,9 +259,10 @@ func (e *Elector) Decide(now time.Time) (changes []Change, claims []lb.Claim, wa
 			changes = append(changes, c)
 		}
 	}
-	wake = e.waits.next()
-	if at := e.pending.next(); wake.IsZero() || (!at.IsZero() && at.Before(wake)) {
-		wake = at
+	for _, d := range []*deadlines{&e.waits, &e.pending, &e.again, &e.ends} {
+		if at := d.next(); wake.IsZero() || (!at.IsZero() && at.Before(wake)) {
+			wake = at
+		}
 	}
 	return changes, claims, wake
 }
@@ -235,7 +271,7 @@ func (e *Elector) Decide(now time.Time) (changes []Change, claims []lb.Claim, wa
 func (e *Elector) confirm(now time.Time) (claims []lb.Claim) {
 	for _, a := range e.pending.due(now, func(d deadline) bool {
 		x := e.vips[d.address]
-		return x != nil && x.answering && x.took.Equal(d.since) && x.claim.Standing == lb.Pending && e.claims[d.address] == x.claim
+		return x != nil && x.answering && x.took.Equal(d.since) && x.claim.Standing != lb.Confirmed && e.claims[d.address] == x.claim
 	}) {
 		x := e.vips[a]
 		x.claim.Standing = lb.Confirmed
@@ -248,6 +284,12 @@ func (e *Elector) confirm(now time.Time) (claims []lb.Claim) {
 // settle decides one address. It returns the claim that this node makes, if it makes one.
 func (e *Elector) settle(x *vip, now time.Time) (claim lb.Claim, made bool) {
 	heard := e.claims[x.Address]
+	if heard != x.heard {
+		x.heard, x.heardAt = heard, now
+	}
+	if e.ended[x.Address] != nil && e.rests(x, now) {
+		return lb.Claim{}, false
+	}
 	if x.answering && heard.Node != e.self && e.contests(x, heard, now) {
 		// It was the other one that was cut off, not we: it has to know that the owner is still there.
 		return e.take(x, heard.Epoch+1, lb.Confirmed, now), true
@@ -265,10 +307,10 @@ func (e *Elector) settle(x *vip, now time.Time) (claim lb.Claim, made bool) {
 	}
 	if x.Service == (lb.Key{}) && x.answering && heard.Node == e.self {
 		e.silence(x)
-		e.claims[x.Address] = lb.Claim{Address: x.Address, Epoch: heard.Epoch + 1}
+		e.claims[x.Address] = lb.Claim{Address: x.Address, Epoch: heard.Epoch + 1, Of: x.told}
 		return e.claims[x.Address], true
 	}
-	if heard.Node != "" && e.candidate(heard.Node, x) {
+	if heard.Node != "" && (e.candidate(heard.Node, x) || e.believes(x, heard, now)) {
 		x.passed = nil
 		e.place(x, heard.Node)
 		if heard.Node == e.self {
@@ -290,6 +332,39 @@ func (e *Elector) settle(x *vip, now time.Time) (claim lb.Claim, made bool) {
 		e.await(x, chosen, now)
 	}
 	return lb.Claim{}, false
+}
+
+// believes tells whether this node goes along with another's claim although, as far as it knows, that one may
+// not own the address. The claimant may know better: news of the API server reach the speakers at different
+// times. So a claim is believed for a while, and by a node that has no news at all it is believed for good.
+func (e *Elector) believes(x *vip, heard lb.Claim, now time.Time) bool {
+	n := e.nodes[heard.Node]
+	if heard.Node == e.self || n == nil || !n.alive || x.Service == (lb.Key{}) {
+		return false
+	}
+	if e.blind {
+		return true
+	}
+	if now.Sub(x.heardAt) >= patience {
+		return false
+	}
+	e.again.add(x.Address, x.heardAt)
+	return true
+}
+
+// rests tells whether an address whose owner let go of it is to stay silent, and sees to that.
+func (e *Elector) rests(x *vip, now time.Time) bool {
+	if e.claims[x.Address].Node != "" || x.Service == (lb.Key{}) || (!e.blind && !x.endedAt.IsZero() && now.Sub(x.endedAt) >= endAfter) {
+		delete(e.ended, x.Address)
+		return false
+	}
+	if x.endedAt.IsZero() {
+		x.endedAt = now
+		e.ends.add(x.Address, now)
+	}
+	e.place(x, "")
+	e.silence(x)
+	return true
 }
 
 // await books an address as owned by a node that has still to show that it is there.

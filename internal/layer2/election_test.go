@@ -251,7 +251,7 @@ func TestElection(t *testing.T) {
 		if len(changes) != 1 || changes[0].Owned || changes[0].Service != service(1) {
 			t.Errorf("changes %v", changes)
 		}
-		if diff := cmp.Diff([]lb.Claim{{Address: mine, Epoch: 2}}, claims, comparers); diff != "" {
+		if diff := cmp.Diff([]lb.Claim{{Address: mine, Epoch: 2, Of: service(1)}}, claims, comparers); diff != "" {
 			t.Errorf("claims (-want +got):\n%s", diff)
 		}
 		e.SetVIP(VIP{Address: mine, Service: service(2), Scopes: []string{"all"}})
@@ -270,13 +270,102 @@ func TestElection(t *testing.T) {
 			t.Errorf("changes %+v, claims %v", changes, claims)
 		}
 	})
+	t.Run("two nodes whose news of the API server differ do not fight, and agree when one knows that it is blind", func(t *testing.T) {
+		nodes := map[string]*Elector{}
+		for _, name := range []string{"a", "b"} {
+			e := NewElector(name)
+			e.SetScope(everywhere("a", "b"))
+			e.Join("a", segment)
+			e.Join("b", segment)
+			v := vip(mine)
+			v.Endpoints = map[string]bool{name: true} // each believes that it alone has an endpoint
+			e.SetVIP(v)
+			nodes[name] = e
+		}
+		claims := 0
+		run := func(from, seconds int) {
+			for ms := range seconds * 1000 {
+				now := at.Add(time.Duration(from)*time.Second + time.Duration(ms)*time.Millisecond)
+				for name, other := range map[string]string{"a": "b", "b": "a"} {
+					_, made, _ := nodes[name].Decide(now)
+					claims += len(made)
+					for _, c := range made {
+						nodes[other].Hear(c)
+					}
+				}
+			}
+		}
+		run(0, 10)
+		if claims > 12 {
+			t.Errorf("%d claims in 10 s", claims)
+		}
+		nodes["a"].Blind(true)
+		run(10, 3)
+		claims = 0
+		run(13, 60)
+		if claims > 0 || nodes["a"].vips[mine].answering || !nodes["b"].vips[mine].answering {
+			t.Errorf("%d claims; a answers: %v, b answers: %v", claims, nodes["a"].vips[mine].answering, nodes["b"].vips[mine].answering)
+		}
+	})
+	t.Run("who has not heard yet that a Service is gone does not take its address", func(t *testing.T) {
+		released := lb.Claim{Address: mine, Epoch: 5, Of: service(1)}
+		e := one()
+		e.Hear(lb.Claim{Address: mine, Node: "b", Epoch: 4})
+		e.SetVIP(vip(mine))
+		e.Decide(at)
+		e.Hear(released)
+		if changes, claims, wake := e.Decide(at); len(changes)+len(claims) > 0 || e.ownerOf(mine) != "" || wake != at.Add(endAfter) {
+			t.Fatalf("changes %v, claims %v, owner %q, wake %v", changes, claims, e.ownerOf(mine), wake)
+		}
+		// not even after long, while it has no news
+		e.Blind(true)
+		if changes, claims, _ := e.Decide(at.Add(time.Hour)); len(changes)+len(claims) > 0 {
+			t.Fatalf("changes %v, claims %v", changes, claims)
+		}
+		// but it does for the next Service
+		e.SetVIP(VIP{Address: mine, Service: service(2), Scopes: []string{"all"}})
+		if _, claims, _ := e.Decide(at.Add(time.Hour)); len(claims) != 1 {
+			t.Errorf("claims %v", claims)
+		}
+		// and for the same one, if it turns out to be there still
+		e = one()
+		e.Hear(lb.Claim{Address: mine, Node: "b", Epoch: 4})
+		e.SetVIP(vip(mine))
+		e.Decide(at)
+		e.Hear(released)
+		_, _, wake := e.Decide(at)
+		if _, claims, _ := e.Decide(wake); len(claims) != 1 {
+			t.Errorf("claims %v", claims)
+		}
+		// a late word of an earlier Service's end does not concern the present one
+		e = one()
+		e.SetVIP(VIP{Address: mine, Service: service(2), Scopes: []string{"all"}})
+		e.Hear(released)
+		if _, claims, _ := e.Decide(at); len(claims) != 1 || claims[0].Epoch != 6 {
+			t.Errorf("claims %v", claims)
+		}
+	})
+	t.Run("a takeover without a majority is confirmed when the majority is back", func(t *testing.T) {
+		e := one()
+		e.Hear(lb.Claim{Address: mine, Node: "c", Epoch: 4})
+		e.SetVIP(vip(mine))
+		e.Decide(at)
+		e.Part("b", true)
+		e.Part("c", true)
+		e.Decide(at)
+		e.Join("b", segment)
+		_, _, wake := e.Decide(at.Add(time.Minute))
+		if _, claims, _ := e.Decide(wake); len(claims) != 1 || claims[0].Standing != lb.Confirmed {
+			t.Errorf("claims %v", claims)
+		}
+	})
 	t.Run("a Node that was deleted owns nothing, and does again when it is back", func(t *testing.T) {
 		e := one()
 		e.Hear(lb.Claim{Address: mine, Node: "c", Epoch: 4})
 		e.SetVIP(vip(mine))
 		e.Decide(at)
 		e.RemoveNode("c")
-		if _, claims, _ := e.Decide(at); len(claims) != 1 {
+		if _, claims, _ := e.Decide(at.Add(patience)); len(claims) != 1 {
 			t.Fatalf("claims %v", claims)
 		}
 		e.Bar("c", "")

@@ -31,6 +31,8 @@ const relinkInterval = 10 * time.Second
 type Group interface {
 	Run(ctx context.Context) error
 	Joined() bool
+	// Asked tells whether every other node has been asked for its speaker.
+	Asked() bool
 	// Silence is when the last time ended in which this node heard nothing of the others: zero if there was
 	// none, now while it lasts.
 	Silence() (end time.Time, lasts bool)
@@ -55,7 +57,8 @@ type Engine struct {
 	responder *Responder
 	announcer *Announcer
 	links     func() ([]Link, error)
-	relinked  bool
+	linked    bool // relink has been through
+	relinked  bool // and found something new
 	// doubts are nodes said to be lost, and since when: gossip spreads false alarms too, of a node that was
 	// cut off itself, and who is alive contradicts them soon.
 	doubts map[string]time.Time
@@ -64,7 +67,20 @@ type Engine struct {
 	mu     sync.Mutex
 	inbox  []func(*Elector)
 	status Status
+	state  State
 }
+
+// State is how far a speaker takes part.
+type State string
+
+const (
+	// Joining: it has not heard yet what the others know, and decides nothing.
+	Joining State = "Joining"
+	// Alone: no other speaker has ever answered although there are other nodes. It decides alone.
+	Alone State = "Alone"
+	// Serving: it takes part.
+	Serving State = "Serving"
+)
 
 // Status is what the engine shows of itself.
 type Status struct {
@@ -84,7 +100,7 @@ func NewEngine(self string, log *slog.Logger, metrics *Metrics) *Engine {
 	e := &Engine{
 		Changed: func([]Change) {}, Lost: func(string) {}, self: self, log: log, metrics: metrics, elector: NewElector(self),
 		responder: NewResponder(log, metrics), links: Links, kick: make(chan struct{}, 1),
-		doubts: map[string]time.Time{}, status: Status{Owned: map[netip.Addr]Owned{}},
+		doubts: map[string]time.Time{}, state: Joining, status: Status{Owned: map[netip.Addr]Owned{}},
 	}
 	e.announcer = NewAnnouncer(e.responder.Announce)
 	return e
@@ -115,6 +131,22 @@ func (e *Engine) Status() Status {
 		s.Owned[a] = o
 	}
 	return s
+}
+
+// State returns how far this speaker takes part.
+func (e *Engine) State() State {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.state
+}
+
+// setState tells whether the state is new.
+func (e *Engine) setState(s State) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	changed := e.state != s
+	e.state = s
+	return changed
 }
 
 // Owns tells whether this node answers for an address.
@@ -150,7 +182,9 @@ func (e *Engine) Run(ctx context.Context, group Group) error {
 }
 
 func (e *Engine) loop(ctx context.Context, relink <-chan struct{}) {
-	alone := time.After(joinGrace)
+	began := time.Now()
+	alone := time.NewTimer(joinGrace)
+	defer alone.Stop()
 	wake := time.NewTimer(0)
 	defer wake.Stop()
 	again := time.NewTicker(relinkInterval)
@@ -164,12 +198,7 @@ func (e *Engine) loop(ctx context.Context, relink <-chan struct{}) {
 			if err := e.relink(); err != nil {
 				e.log.Error("looking at interfaces failed, going on with those known", "error", err)
 			}
-		case <-alone:
-			if !deciding && !e.group.Joined() {
-				e.log.Warn("no other speaker answers, deciding alone")
-				e.elector.Unheard()
-				deciding = true
-			}
+		case <-alone.C:
 		case <-again.C:
 			// Also what netlink did not tell, and a socket that could not be opened.
 			if err := e.relink(); err != nil {
@@ -179,11 +208,21 @@ func (e *Engine) loop(ctx context.Context, relink <-chan struct{}) {
 		case <-wake.C:
 		}
 		// In this order: once it has joined, what the others know is there to be taken in.
-		deciding = deciding || e.group.Joined()
+		joined := e.group.Joined()
+		if !deciding && !joined && time.Since(began) >= joinGrace && e.group.Asked() {
+			e.log.Warn("no other speaker answers, deciding alone")
+			e.elector.Unheard()
+			deciding = true
+			e.setState(Alone)
+		}
+		deciding = deciding || joined
 		now := time.Now()
 		silence, silent := e.group.Silence()
 		e.elector.Silence(silence)
 		changed := e.takeIn(now)
+		if joined {
+			changed = e.setState(Serving) || changed
+		}
 		wait := doubt
 		if !silent && now.Sub(silence) < afterSilence {
 			wait = afterSilence
@@ -270,8 +309,8 @@ func (e *Engine) relink() error {
 		shared = append(shared, l.Interface)
 	}
 	e.mu.Lock()
-	same := e.status.Links != nil && slices.EqualFunc(e.status.Links, links, sameLink)
-	e.status.Links = links
+	same := e.linked && slices.EqualFunc(e.status.Links, links, sameLink)
+	e.status.Links, e.linked = links, true
 	e.mu.Unlock()
 	for _, address := range e.responder.SetLinks(links) {
 		e.announcer.Start(address)

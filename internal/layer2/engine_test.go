@@ -24,6 +24,7 @@ type fakeGroup struct {
 
 func (g *fakeGroup) Run(ctx context.Context) error { <-ctx.Done(); return nil }
 func (g *fakeGroup) Joined() bool                  { g.mu.Lock(); defer g.mu.Unlock(); return g.joined }
+func (g *fakeGroup) Asked() bool                   { return true }
 func (g *fakeGroup) Silence() (time.Time, bool)    { return time.Time{}, false }
 func (g *fakeGroup) SetInterfaces([]lb.Interface)  {}
 func (g *fakeGroup) Publish(c []lb.Claim) {

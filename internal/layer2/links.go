@@ -2,6 +2,7 @@ package layer2
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -26,11 +27,11 @@ type Link struct {
 // another one (a bridge's port, a bond's slave). Virtual Ethernet without a subnet, as CNIs make one for
 // every Pod, is left out: every Pod that comes and goes would be news to all speakers.
 func Links() ([]Link, error) {
-	all, err := netlink.LinkList()
+	all, err := consistently(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("listing interfaces: %w", err)
 	}
-	addresses, err := netlink.AddrList(nil, unix.AF_UNSPEC)
+	addresses, err := consistently(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, unix.AF_UNSPEC) })
 	if err != nil {
 		return nil, fmt.Errorf("listing addresses: %w", err)
 	}
@@ -58,6 +59,17 @@ func Links() ([]Link, error) {
 	}
 	slices.SortFunc(links, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
 	return links, nil
+}
+
+// consistently lists again when the kernel says that something changed meanwhile, as happens where Pods come
+// and go. A list that is not quite consistent is taken in the end: the change that disturbed it is told, too.
+func consistently[T any](list func() ([]T, error)) (items []T, err error) {
+	for range 3 {
+		if items, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return items, err
+		}
+	}
+	return items, nil
 }
 
 // isSubnet tells whether a prefix has room for other hosts.

@@ -106,6 +106,12 @@ func (e *Elector) count(now time.Time) {
 		e.pending.queue = nil // they stay as sure as they were
 	case e.outvoted:
 		e.outvoted, e.regained = false, now
+		for a, x := range e.owned[e.self] {
+			if x.answering && x.claim.Standing != lb.Confirmed {
+				x.took = now
+				e.pending.add(a, now)
+			}
+		}
 	}
 }
 

@@ -263,7 +263,8 @@ func TestLinksChange(t *testing.T) {
 	vip := netip.MustParseAddr("192.0.2.202")
 	r, _ := newTestResponder(t)
 	r.Own(vip, []string{"a2"})
-	for range 2 {
+	before := runtime.NumGoroutine()
+	for range 3 {
 		c := plug(t, "a2", 2)
 		if again := r.SetLinks(carriers(t, "a2")); !slices.Contains(again, vip) {
 			t.Errorf("a new interface: announce %v", again)
@@ -289,4 +290,5 @@ func TestLinksChange(t *testing.T) {
 		check(t, netlink.LinkDel(l))
 		r.SetLinks(must(Links()))
 	}
+	until(t, "the end of closed ports' goroutines", func() bool { return runtime.NumGoroutine() <= before })
 }

@@ -2,7 +2,6 @@ package layer2
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -31,6 +30,8 @@ type port struct {
 	arp     conn
 	ndp     conn
 	groups  *groups
+	ctx     context.Context // ends when the port is closed
+	cancel  context.CancelFunc
 
 	mu   sync.RWMutex
 	ours map[netip.Addr]bool
@@ -76,29 +77,33 @@ func openPort(l Link, log *slog.Logger, metrics *Metrics) (*port, error) {
 		a.Close()
 		return nil, fmt.Errorf("opening a packet socket for Neighbor Discovery on %s: %w", l.Name, err)
 	}
-	return &port{link: l, log: log, metrics: metrics, arp: a, ndp: n, groups: newGroups(l.Index), ours: map[netip.Addr]bool{}}, nil
+	ctx, cancel := context.WithCancel(context.Background())
+	return &port{
+		link: l, log: log, metrics: metrics, arp: a, ndp: n, groups: newGroups(l.Index),
+		ctx: ctx, cancel: cancel, ours: map[netip.Addr]bool{},
+	}, nil
 }
 
 // run answers until the port is closed.
-func (p *port) run(ctx context.Context) {
+func (p *port) run() {
 	var wg sync.WaitGroup
-	wg.Go(func() { p.serve(ctx, "arp", p.arp, answerARP) })
-	wg.Go(func() { p.serve(ctx, "ndp", p.ndp, answerNDP) })
+	wg.Go(func() { p.serve("arp", p.arp, answerARP) })
+	wg.Go(func() { p.serve("ndp", p.ndp, answerNDP) })
 	wg.Wait()
 }
 
-func (p *port) serve(ctx context.Context, protocol string, c conn, answer func([]byte, link, func(netip.Addr) bool) ([]byte, Verdict)) {
+func (p *port) serve(protocol string, c conn, answer func([]byte, link, func(netip.Addr) bool) ([]byte, Verdict)) {
 	buffer := make([]byte, 2048)
-	for ctx.Err() == nil {
+	for p.ctx.Err() == nil {
 		n, _, err := c.ReadFrom(buffer)
-		if errors.Is(err, net.ErrClosed) {
+		if p.ctx.Err() != nil {
 			return
 		}
 		if err != nil {
 			// The interface went down, as a rule. If it is gone or changed, the port is closed soon.
 			p.log.Debug("receiving failed", "interface", p.link.Name, "protocol", protocol, "error", err)
 			select {
-			case <-ctx.Done():
+			case <-p.ctx.Done():
 			case <-time.After(50 * time.Millisecond):
 			}
 			continue
@@ -169,6 +174,7 @@ func (p *port) remove(address netip.Addr) error {
 }
 
 func (p *port) close() {
+	p.cancel() // first: what a closed socket returns is told from a failure by it
 	p.arp.Close()
 	p.ndp.Close()
 	p.groups.close()

@@ -1,7 +1,6 @@
 package layer2
 
 import (
-	"context"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -19,16 +18,13 @@ type Responder struct {
 	ports map[string]*port
 	links map[string]Link
 	owned map[netip.Addr][]string // the interfaces to answer on
-	tasks sync.WaitGroup
-	ctx   context.Context // of the ports' goroutines; ends when the responder is closed
-	stop  context.CancelFunc
+	tasks sync.WaitGroup          // the ports' goroutines
 }
 
 // NewResponder returns a responder without addresses and interfaces.
 func NewResponder(log *slog.Logger, metrics *Metrics) *Responder {
-	ctx, stop := context.WithCancel(context.Background())
 	return &Responder{
-		log: log, metrics: metrics, ctx: ctx, stop: stop,
+		log: log, metrics: metrics,
 		ports: map[string]*port{}, links: map[string]Link{}, owned: map[netip.Addr][]string{},
 	}
 }
@@ -115,7 +111,6 @@ func (r *Responder) Close() {
 	}
 	clear(r.owned)
 	r.mu.Unlock()
-	r.stop()
 	r.tasks.Wait()
 }
 
@@ -134,7 +129,7 @@ func (r *Responder) open(address netip.Addr, name string) {
 			return
 		}
 		r.ports[name] = p
-		r.tasks.Go(func() { p.run(r.ctx) })
+		r.tasks.Go(p.run)
 	}
 	if err := p.add(address); err != nil {
 		r.log.Error("answering may not work everywhere", "interface", name, "vip", address, "error", err)

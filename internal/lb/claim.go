@@ -16,6 +16,9 @@ type Claim struct {
 	// Epoch grows with each change of owner.
 	Epoch    uint64
 	Standing Standing
+	// Of is the Service that the address was of, where Node is empty: who has not heard yet that the Service is
+	// gone must not take the address again.
+	Of Key
 }
 
 // Standing says how sure a claimant is that the owner before it is gone, and is not itself cut off.
