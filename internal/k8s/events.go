@@ -42,8 +42,11 @@ type Recorder struct {
 	instance  string
 	log       *slog.Logger
 	queue     workqueue.TypedRateLimitingInterface[*queued]
-	lastName  atomic.Int64
-	outcomes  *prometheus.CounterVec
+	// waiting counts what is to be written yet, also what waits for another try: the queue does not count that.
+	waiting  atomic.Int64
+	most     int64
+	lastName atomic.Int64
+	outcomes *prometheus.CounterVec
 }
 
 const (
@@ -59,7 +62,7 @@ const (
 // Pod's name.
 func NewRecorder(c *Cluster, component, instance string, log *slog.Logger, metrics prometheus.Registerer) *Recorder {
 	r := &Recorder{
-		client: c.Core, component: component, instance: instance, log: log,
+		client: c.Core, component: component, instance: instance, log: log, most: mostEvents,
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[*queued](200*time.Millisecond, 30*time.Second)),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -73,7 +76,8 @@ func NewRecorder(c *Cluster, component, instance string, log *slog.Logger, metri
 
 // Record has an event written soon. It never waits.
 func (r *Recorder) Record(e Event) {
-	if r.queue.Len() >= mostEvents {
+	if r.waiting.Add(1) > r.most {
+		r.waiting.Add(-1)
 		r.outcomes.WithLabelValues("dropped").Inc()
 		r.log.Warn("event dropped: too many are waiting", "reason", e.Reason, "object", e.About.Namespace+"/"+e.About.Name)
 		return
@@ -105,17 +109,22 @@ func (r *Recorder) Run(ctx context.Context) error {
 				}
 				if event.still != nil && !event.still() {
 					r.outcomes.WithLabelValues("outdated").Inc()
-					r.queue.Forget(event)
+					r.forget(event)
 				} else if grace.Err() == nil && r.create(grace, event.Event) != nil {
 					r.queue.AddRateLimited(event)
 				} else {
-					r.queue.Forget(event)
+					r.forget(event)
 				}
 				r.queue.Done(event)
 			}
 		})
 	}
 	return group.Wait()
+}
+
+func (r *Recorder) forget(event *queued) {
+	r.queue.Forget(event)
+	r.waiting.Add(-1)
 }
 
 func (r *Recorder) create(ctx context.Context, event *corev1.Event) error {

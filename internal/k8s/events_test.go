@@ -73,6 +73,36 @@ func TestRecorderTriesAgainUntilTheServerIsBack(t *testing.T) {
 	})
 }
 
+func TestRecorderDropsWhatIsTooMuch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewSimpleClientset()
+		back := time.Now().Add(time.Hour)
+		client.PrependReactor("create", "events", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return time.Now().Before(back), nil, errors.New("connection refused")
+		})
+		r, stop := recording(t, client)
+		defer stop()
+		r.most = 3
+		record := func() {
+			r.Record(Event{About: corev1.ObjectReference{Kind: "Service", Namespace: "default", Name: "web"}})
+			time.Sleep(time.Minute) // it is tried, and waits for the next try
+		}
+		for range 5 {
+			record()
+		}
+		time.Sleep(time.Hour)
+		if n := len(events(t, client)); n != 3 {
+			t.Errorf("%d events, want the 3 that may wait", n)
+		}
+		for range 5 { // written at once, so that none waits for long
+			record()
+		}
+		if n := len(events(t, client)); n != 8 {
+			t.Errorf("%d events, want 8: those that are written do not count", n)
+		}
+	})
+}
+
 func TestRecorderGivesUpWhatIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewSimpleClientset()

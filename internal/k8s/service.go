@@ -24,6 +24,32 @@ const (
 	AnnotationSharing = "fairlead.dev/allow-shared-ip"
 )
 
+// aliases are what other systems call the annotations above. A later release will read them; until then
+// a Service that has one is refused, since it asks for something that it would not get. One that says the
+// same to Fairlead, too, is not: Fairlead's own annotation goes first. What those systems write on Services
+// themselves, like metallb.io/ip-allocated-from-pool, asks for nothing and is not here.
+var aliases = []struct {
+	alias string
+	// instead is Fairlead's annotation of the same meaning, empty if this release has none.
+	instead string
+}{
+	{"metallb.io/loadBalancerIPs", AnnotationIPs},
+	{"metallb.io/address-pool", AnnotationPool},
+	{"metallb.io/allow-shared-ip", ""},
+	{"metallb.universe.tf/loadBalancerIPs", AnnotationIPs}, // the older prefix
+	{"metallb.universe.tf/address-pool", AnnotationPool},
+	{"metallb.universe.tf/allow-shared-ip", ""},
+	{"kube-vip.io/loadbalancerIPs", AnnotationIPs},
+	{"lbipam.cilium.io/ips", AnnotationIPs},
+	{"lbipam.cilium.io/sharing-key", ""},
+	{"io.cilium/lb-ipam-ips", AnnotationIPs}, // the older names
+	{"io.cilium/lb-ipam-sharing-key", ""},
+	{"eip.openelb.kubesphere.io/v1alpha1", AnnotationIPs}, // an address; v1alpha2 is the name of an Eip
+	{"eip.openelb.kubesphere.io/v1alpha2", AnnotationPool},
+	{"eip.porter.kubesphere.io/v1alpha1", AnnotationIPs}, // OpenELB, when it was Porter
+	{"eip.porter.kubesphere.io/v1alpha2", AnnotationPool},
+}
+
 // ReasonNotSupported refuses what a later release will do.
 const ReasonNotSupported allocator.Reason = "NotSupported"
 
@@ -100,6 +126,17 @@ func Request(svc *corev1.Service) (allocator.Request, []allocator.Refusal) {
 
 	if _, ok := svc.Annotations[AnnotationSharing]; ok {
 		refuse(ReasonNotSupported, "%s is not supported by this release yet; remove it", AnnotationSharing)
+	}
+	for _, a := range aliases {
+		_, has := svc.Annotations[a.alias]
+		_, replaced := svc.Annotations[a.instead]
+		switch {
+		case !has:
+		case a.instead == "":
+			refuse(ReasonNotSupported, "%s is not supported by this release yet; remove it", a.alias)
+		case !replaced:
+			refuse(ReasonNotSupported, "%s is not supported by this release yet; write %s instead", a.alias, a.instead)
+		}
 	}
 	annotated, problem := requestedIPs(svc.Annotations)
 	if problem != "" {

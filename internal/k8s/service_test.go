@@ -123,6 +123,15 @@ func TestRequest(t *testing.T) {
 			want: allocator.Request{Service: key, Families: []lb.Family{lb.IPv4}, Current: []netip.Addr{v4, v6}}},
 		{name: "sharing is refused, not ignored", svc: web(annotated(AnnotationSharing, "key"), has("192.0.2.1")),
 			problem: "NotSupported: fairlead.dev/allow-shared-ip is not supported by this release yet; remove it"},
+		{name: "another system's way to ask for an address", svc: web(annotated("metallb.io/loadBalancerIPs", "192.0.2.1"), has("192.0.2.9")),
+			problem: "NotSupported: metallb.io/loadBalancerIPs is not supported by this release yet; write fairlead.dev/load-balancer-ips instead"},
+		{name: "another system's way to ask for a pool", svc: web(annotated("eip.openelb.kubesphere.io/v1alpha2", "edge")),
+			problem: "NotSupported: eip.openelb.kubesphere.io/v1alpha2 is not supported by this release yet; write fairlead.dev/address-pool instead"},
+		{name: "another system's way to share", svc: web(annotated("lbipam.cilium.io/sharing-key", "key")),
+			problem: "NotSupported: lbipam.cilium.io/sharing-key is not supported by this release yet; remove it"},
+		{name: "our way goes before another system's", svc: web(annotated("metallb.io/loadBalancerIPs", "192.0.2.9"), annotated(AnnotationIPs, "192.0.2.1")),
+			want: single(v4)},
+		{name: "what another system has noted asks for nothing", svc: web(annotated("metallb.io/ip-allocated-from-pool", "edge")), want: single()},
 		{name: "no family", svc: web(func(s *corev1.Service) { s.Spec.IPFamilies = nil }), problem: "InvalidRequest: spec.ipFamilies is empty"},
 	}
 	for _, tt := range tests {
@@ -144,6 +153,15 @@ func TestRequest(t *testing.T) {
 				t.Errorf("request (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestNoAliasIsIgnored(t *testing.T) {
+	for _, a := range aliases {
+		_, problems := Request(web(annotated(a.alias, "x")))
+		if len(problems) != 1 || problems[0].Reason != ReasonNotSupported || !strings.Contains(problems[0].Message, a.alias) {
+			t.Errorf("%s: problems = %v", a.alias, problems)
+		}
 	}
 }
 

@@ -65,6 +65,45 @@ func TestServices(t *testing.T) {
 		w.expect("web", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
 	})
 
+	scenario(t, "a pool is given out in the order of arrival, and who gets nothing is told what is true now", func(t *testing.T, w *world) {
+		_, stop := w.run()
+		defer stop()
+		for _, name := range []string{"d", "c", "b", "a"} {
+			w.service(name)
+			w.settle()
+			w.expect(name, "NoPool: there is no IPAddressPool")
+		}
+		w.pool("edge", "192.0.2.200-192.0.2.201")
+		w.settle()
+		w.expect("d", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+		w.expect("c", "192.0.2.201 Assigned: 192.0.2.201 from pool edge")
+		w.expect("b", "PoolExhausted: pool edge is exhausted: 2 of 2 IPv4 addresses in use")
+		w.expect("a", "PoolExhausted: pool edge is exhausted: 2 of 2 IPv4 addresses in use")
+		w.pool("edge", "192.0.2.200-192.0.2.202")
+		w.settle()
+		w.expect("b", "192.0.2.202 Assigned: 192.0.2.202 from pool edge")
+		w.expect("a", "PoolExhausted: pool edge is exhausted: 3 of 3 IPv4 addresses in use")
+	})
+
+	scenario(t, "who has one family of two is told what is true of the other", func(t *testing.T, w *world) {
+		w.pool("edge", "2001:db8::1-2001:db8::2", "192.0.2.200")
+		_, stop := w.run()
+		defer stop()
+		w.service("web")
+		w.settle()
+		for _, name := range []string{"db", "mail"} {
+			w.service(name, func(s *corev1.Service) {
+				policy := corev1.IPFamilyPolicyPreferDualStack
+				s.Spec.IPFamilyPolicy, s.Spec.IPFamilies = &policy, []corev1.IPFamily{corev1.IPv6Protocol, corev1.IPv4Protocol}
+			})
+			w.settle()
+		}
+		w.expect("mail", "2001:db8::2 Assigned: 2001:db8::2 from pool edge; nothing more, as pool edge is exhausted: 1 of 1 IPv4 addresses in use")
+		w.pool("edge", "2001:db8::1-2001:db8::2", "192.0.2.200-192.0.2.201")
+		w.settle()
+		w.expect("mail", "2001:db8::2 Assigned: 2001:db8::2 from pool edge; nothing more, as pool edge is exhausted: 2 of 2 IPv4 addresses in use")
+	})
+
 	scenario(t, "another's class is not touched", func(t *testing.T, w *world) {
 		w.pool("edge", "192.0.2.200")
 		class := "example.com/other"

@@ -59,19 +59,26 @@ func (e *election) Run(ctx context.Context) error {
 }
 
 // stand waits for the lead and keeps it as long as it can. The Lease is given back only after the term
-// has ended, with all its writes: the next leader reads the cluster as this one leaves it.
+// has ended, with all its writes: the next leader reads the cluster as this one leaves it. Not only the
+// end of ctx gives it back: client-go does too when it could not renew it in time, and tells the term later.
 func (e *election) stand(ctx context.Context) error {
 	electing, giveBack := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveBack()
-	var mu sync.Mutex // between the start of a term and the end of ctx
+	terms, endTerms := context.WithCancel(ctx)
+	var mu sync.Mutex // between the start of a term and the end of terms
 	var term sync.WaitGroup
-	stop := context.AfterFunc(ctx, func() {
+	end := func() {
 		mu.Lock() // from here on no term starts
 		defer mu.Unlock()
+		endTerms()
 		term.Wait()
+	}
+	defer end()
+	defer context.AfterFunc(ctx, func() {
+		end()
 		giveBack()
-	})
-	defer stop()
+	})()
+	e.lock.end = end
 
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: e.lock, Name: LeaseName, ReleaseOnCancel: true,
@@ -79,16 +86,16 @@ func (e *election) stand(ctx context.Context) error {
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(leading context.Context) {
 				mu.Lock()
-				if ctx.Err() != nil || leading.Err() != nil {
+				if terms.Err() != nil || leading.Err() != nil {
 					mu.Unlock()
 					return
 				}
 				term.Add(1)
 				mu.Unlock()
 				defer term.Done()
-				leading, end := context.WithCancel(leading)
-				defer end()
-				defer context.AfterFunc(ctx, end)()
+				leading, cancel := context.WithCancel(leading)
+				defer cancel()
+				defer context.AfterFunc(terms, cancel)()
 				newTerm(e.controller, e.lock.held).run(leading)
 			},
 			OnStoppedLeading: func() {},
@@ -103,17 +110,19 @@ func (e *election) stand(ctx context.Context) error {
 		return fmt.Errorf("preparing the election of a leader: %w", err)
 	}
 	elector.Run(electing)
-	mu.Lock() // whoever takes it after this finds that leading is over
-	defer mu.Unlock()
-	term.Wait()
 	return nil
 }
 
-// lock is the Lease, with a bound on each request, and with a memory of when it was last ours.
+// lock is the Lease, with a bound on each request, and with a memory of when it was last ours. Only the
+// elector's goroutine calls it, but for held.
 type lock struct {
 	resourcelock.Interface
 	complaint k8s.Complaint
-	renewed   atomic.Pointer[time.Time]
+	// end ends the term, and returns when its last write is over: within writeTimeout.
+	end     func()
+	renewed atomic.Pointer[time.Time]
+	// holder is whose the Lease was when it was last read.
+	holder string
 }
 
 // held tells whether the Lease is surely ours still, by our own clock. A process that was frozen, or that
@@ -132,6 +141,9 @@ func (l *lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []b
 	} else {
 		l.complaint.Report(err)
 	}
+	if l.holder = ""; err == nil {
+		l.holder = record.HolderIdentity
+	}
 	return record, raw, err
 }
 
@@ -140,6 +152,21 @@ func (l *lock) Create(ctx context.Context, record resourcelock.LeaderElectionRec
 }
 
 func (l *lock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	if record.HolderIdentity == "" {
+		return l.release(ctx, record)
+	}
+	return l.write(ctx, record, l.Interface.Update)
+}
+
+// release gives the Lease back when nothing is written under it any more. client-go has just read it: if
+// that has changed since, the API server refuses.
+func (l *lock) release(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	l.renewed.Store(nil)
+	l.end()
+	if l.holder != l.Identity() {
+		// client-go goes by what it saw before, and after a freeze would give away another's Lease.
+		return fmt.Errorf("not released: the Lease is held by %q", l.holder)
+	}
 	return l.write(ctx, record, l.Interface.Update)
 }
 
@@ -151,7 +178,9 @@ func (l *lock) write(ctx context.Context, record resourcelock.LeaderElectionReco
 	err := write(ctx, record)
 	switch {
 	case err == nil:
-		l.renewed.Store(&asked)
+		if record.HolderIdentity == l.Identity() {
+			l.renewed.Store(&asked)
+		}
 		l.complaint.Over()
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err): // another was faster
 	default:

@@ -57,6 +57,8 @@ func (t *term) readPools() {
 		}
 	}
 	t.again(change.Again)
+	// What the others that were refused something were told of the pools may not be true any more.
+	t.again(t.refused())
 	for name := range t.pools {
 		t.schedule(name)
 	}
@@ -83,8 +85,12 @@ func (t *term) schedule(name string) {
 // written, nil if nothing.
 func (t *term) decidePoolStatus(name string) *job {
 	memory := t.pools[name]
+	if memory == nil {
+		return nil
+	}
+	memory.scheduled = false // also if the pool is gone: made anew under its name, it may find this memory
 	pool, err := t.poolLister.Get(name)
-	if memory == nil || err != nil {
+	if err != nil {
 		return nil
 	}
 	now := time.Now()
@@ -93,7 +99,6 @@ func (t *term) decidePoolStatus(name string) *job {
 		t.work.AddAfter(item{poolStatus, lb.Key{Name: name}}, wait)
 		return nil
 	}
-	memory.scheduled = false
 	usage, _ := t.alloc.Usage(name)
 	t.metrics.pool(name, usage)
 	patch, events := poolChangeOf(pool, poolState{usage, memory.conflicts, memory.problems}, now)

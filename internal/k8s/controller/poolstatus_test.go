@@ -10,6 +10,7 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/allocator"
+	"github.com/fairlead-lb/fairlead/internal/lb"
 	"go4.org/netipx"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -141,4 +142,25 @@ func TestTransitionTimeOfPoolsMovesWithTheStatusOnly(t *testing.T) {
 	if at := pool.Status.Conditions[0].LastTransitionTime; !at.Time.Equal(noon) {
 		t.Errorf("lastTransitionTime = %v, want %v", at, noon)
 	}
+}
+
+func TestPoolMadeAnewIsScheduledAgain(t *testing.T) {
+	scenario(t, "it is looked at while it is gone, before the decider knows that it is", func(t *testing.T, w *world) {
+		c, stop := w.run()
+		defer stop()
+		of := newTerm(c, func() bool { return true })
+		defer of.jobs.ShutDown()
+		defer of.work.ShutDown()
+		of.pools["edge"] = &poolMemory{}
+		of.schedule("edge")
+		of.work.Get()
+		if j := of.decidePoolStatus("edge"); j != nil {
+			t.Error("a write to a pool that is gone")
+		}
+		of.work.Done(item{poolStatus, lb.Key{Name: "edge"}})
+		of.schedule("edge")
+		if of.work.Len() != 1 {
+			t.Error("not scheduled any more")
+		}
+	})
 }

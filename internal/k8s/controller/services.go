@@ -28,6 +28,9 @@ type known struct {
 	// leaving are the addresses in its status that are not its own any more, and what to say of them
 	// before they leave the status.
 	leaving map[netip.Addr]*farewell
+	// refused is its place among those whose condition tells of something that they do not have, in the order
+	// in which they began to miss it; 0 if it misses nothing.
+	refused int
 	// released is true once it is gone or no longer ours. Cleared is set by the writer when nothing of
 	// ours is left on it.
 	released, cleared bool
@@ -107,6 +110,12 @@ func (t *term) decideService(key lb.Key) *job {
 		o.refused, o.satisfied = problems, false
 	}
 	k.has = o.assigned
+	if len(o.refused) == 0 {
+		k.refused = 0
+	} else if k.refused == 0 {
+		t.refusals++
+		k.refused = t.refusals
+	}
 	if o.satisfied {
 		t.count(k, "assigned")
 	} else {
@@ -168,7 +177,7 @@ func (t *term) release(key lb.Key, k *known) *job {
 		delete(t.known, key)
 		return nil
 	case !k.released:
-		k.released = true
+		k.released, k.refused = true, 0
 		t.count(k, "")
 		t.metrics.decisions.WithLabelValues("released").Inc()
 		t.again(t.alloc.Release(key))
@@ -205,6 +214,19 @@ func (t *term) clear(ctx context.Context, key lb.Key, uid types.UID, had []netip
 		return fmt.Errorf("clearing the status of Service %s: %w", key, err)
 	}
 	return nil
+}
+
+// refused returns the Services that were refused something, in the order in which that began: decided in
+// another, a later one would get what an earlier one waits for.
+func (t *term) refused() []lb.Key {
+	var keys []lb.Key
+	for key, k := range t.known {
+		if k.refused > 0 {
+			keys = append(keys, key)
+		}
+	}
+	slices.SortFunc(keys, func(x, y lb.Key) int { return cmp.Compare(t.known[x].refused, t.known[y].refused) })
+	return keys
 }
 
 func (t *term) again(keys []lb.Key) {

@@ -23,6 +23,8 @@ type term struct {
 	alloc *allocator.Allocator
 	known map[lb.Key]*known
 	pools map[string]*poolMemory
+	// refusals counts how often a Service began to miss something.
+	refusals int
 }
 
 func newTerm(c *Controller, held func() bool) *term {
