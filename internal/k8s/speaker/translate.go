@@ -35,12 +35,7 @@ func (s *Speaker) setService(key lb.Key) {
 		}
 	}
 	for _, v := range vips {
-		// Of two Services with one address (a status edited by hand) the first keeps it.
-		if holder, held := s.holder[v.Address]; held && holder != key {
-			continue
-		}
-		_, held := s.holder[v.Address]
-		if held && slices.ContainsFunc(old, func(o layer2.VIP) bool { return sameVIP(o, v) }) {
+		if s.holder[v.Address] == key && slices.ContainsFunc(old, func(o layer2.VIP) bool { return sameVIP(o, v) }) {
 			continue
 		}
 		s.holder[v.Address] = key
@@ -48,15 +43,35 @@ func (s *Speaker) setService(key lb.Key) {
 	}
 }
 
-// handOver looks for another Service that has an address which one has just given up.
+// handOver has the other Services looked at that have an address which one has just given up.
 func (s *Speaker) handOver(address netip.Addr) {
+	for _, svc := range s.servicesWith(address) {
+		s.queue.Add(item{kindService, k8s.Key(svc)})
+	}
+}
+
+// servicesWith returns the Services whose status shows an address.
+func (s *Speaker) servicesWith(address netip.Addr) (list []*corev1.Service) {
 	objects, err := s.services.GetIndexer().ByIndex(byIP, address.String())
 	if err != nil {
 		panic(err) // the index is made in New
 	}
 	for _, o := range objects {
-		s.queue.Add(item{kindService, k8s.Key(o.(*corev1.Service))})
+		list = append(list, o.(*corev1.Service))
 	}
+	return list
+}
+
+// holds tells whether an address counts for a Service. Of several that show it (a status edited by hand) it
+// counts for the oldest, for every speaker alike.
+func (s *Speaker) holds(svc *corev1.Service, address netip.Addr) bool {
+	for _, other := range s.servicesWith(address) {
+		if order := other.CreationTimestamp.Compare(svc.CreationTimestamp.Time); k8s.Ours(other, s.config.Class) &&
+			(order < 0 || (order == 0 && k8s.Key(other).Less(k8s.Key(svc)))) {
+			return false
+		}
+	}
+	return true
 }
 
 // vipsOf returns what a Service's addresses come to. An address that is in no pool is not ours to announce.
@@ -67,7 +82,7 @@ func (s *Speaker) vipsOf(svc *corev1.Service) (vips []layer2.VIP) {
 	key := k8s.Key(svc)
 	for _, ip := range k8s.IngressIPs(svc) {
 		pool, ok := s.byPool.PoolOf(ip)
-		if !ok {
+		if !ok || !s.holds(svc, ip) {
 			continue
 		}
 		v := layer2.VIP{Address: ip, Service: key}
