@@ -118,7 +118,7 @@ func run(ctx context.Context, o options) error {
 			return fmt.Errorf("--gossip-key-file %s: %w", o.gossipKeyFile, err)
 		}
 		s.FollowPeers(lb.FamilyOf(address), group.SetPeers)
-		status := speaker.NewStatus(config, group.Members)
+		status := s.NewStatus(group.Members)
 		engine.Changed = func(changes []layer2.Change) { s.Tell(changes); status.Kick() }
 		engine.Lost = status.Lost
 		log.Info("serving", "gossip", netip.AddrPortFrom(address, o.gossipPort))

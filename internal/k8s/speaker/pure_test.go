@@ -104,7 +104,7 @@ func TestEndpointNodes(t *testing.T) {
 
 func TestNode(t *testing.T) {
 	object := &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{"a": "b"}},
+		ObjectMeta: metav1.ObjectMeta{Name: "n", UID: "u", Labels: map[string]string{"a": "b"}},
 		Status: corev1.NodeStatus{
 			Addresses: []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: "n"}, {Type: corev1.NodeInternalIP, Address: "192.0.2.1"},
 				{Type: corev1.NodeExternalIP, Address: "198.51.100.1"}, {Type: corev1.NodeInternalIP, Address: "2001:db8::1"}},
@@ -115,8 +115,9 @@ func TestNode(t *testing.T) {
 	if n.barred != "" || len(n.addresses) != 2 {
 		t.Errorf("%+v", n)
 	}
-	again := newNode(must(trimNode(object)).(*corev1.Node))
-	if !n.equal(again) {
+	trimmed := must(trimNode(object)).(*corev1.Node)
+	again := newNode(trimmed)
+	if !n.equal(again) || trimmed.UID != "u" {
 		t.Errorf("trimmed %+v, want %+v", again, n)
 	}
 	object.Labels[corev1.LabelNodeExcludeBalancers] = "" // the key counts, not the value
@@ -165,11 +166,12 @@ func TestSpeakerStatus(t *testing.T) {
 		a = a.Next()
 		engine.Owned[a] = layer2.Owned{Service: lb.Key{Namespace: "default", Name: "web"}, Interfaces: []string{"eth0"}}
 	}
-	var members []string
-	for i := range 200 {
-		members = append(members, fmt.Sprintf("n%03d", i))
+	first := netip.MustParseAddr("2001:db8::1")
+	engine.Owned[first] = layer2.Owned{Interfaces: slices.Repeat([]string{"eth0"}, 100)}
+	s := speakerStatus(engine, members(200))
+	if got := len(s.Layer2.Addresses[0].Interfaces); got != 32 || len(engine.Owned[first].Interfaces) != 100 {
+		t.Errorf("%d interfaces of an address", got)
 	}
-	s := speakerStatus(engine, members)
 	if s.Layer2.Owned != 300 || len(s.Layer2.Addresses) != mostAddresses || !s.Layer2.Truncated || s.Layer2.Addresses[0].Address != "2001:db8::1" {
 		t.Errorf("layer 2: %d of %d, first %+v", len(s.Layer2.Addresses), s.Layer2.Owned, s.Layer2.Addresses[0])
 	}

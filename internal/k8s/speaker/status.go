@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"net/netip"
-	"slices"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -17,9 +15,9 @@ import (
 	informers "github.com/fairlead-lb/fairlead/internal/generated/informers/externalversions/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/layer2"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
@@ -27,11 +25,13 @@ import (
 )
 
 const (
-	// What the custom resource definition takes.
-	mostAddresses = 256
-	mostMembers   = 128
 	// statusPause is the least time between two writes of the Speaker object.
 	statusPause = time.Second
+	// A change that all speakers see at once, each of them writes after gossipDelay and up to gossipJitter
+	// more: in a large cluster they would otherwise all write within the same second, and a rollout, in which
+	// each speaker leaves and joins once, would cost the square of their number.
+	gossipDelay  = 5 * time.Second
+	gossipJitter = 5 * time.Second
 	// farewell is how long the last write may take when the speaker stops.
 	farewell = time.Second
 )
@@ -42,27 +42,51 @@ type Status struct {
 	version string
 	cluster *k8s.Cluster
 	log     *slog.Logger
-	engine  *layer2.Engine
+	engine  engine
 	members func() []string
+	nodes   cache.Store
 	own     *k8s.Watch
 	kick    chan struct{}
 
+	// These two are the loop's alone.
+	last *v1alpha1.Speaker // as the API server answered it
+	due  time.Time         // when a change that waits is written, zero if none does
+
 	mu   sync.Mutex
-	lost map[string]bool // speakers whose objects are to be marked
+	lost map[string]time.Time // speakers whose objects are to be marked, since when
+	gone types.UID            // of the last object that was deleted
 }
 
-// NewStatus prepares the task; members returns the speakers that take part in gossip, sorted.
-func NewStatus(c Config, members func() []string) *Status {
+// engine is what Status needs of layer2.Engine.
+type engine interface {
+	Status() layer2.Status
+	State() layer2.State
+}
+
+// NewStatus prepares the task that keeps the Speaker object of this node true; members returns the speakers
+// that take part in gossip, sorted.
+func (s *Speaker) NewStatus(members func() []string) *Status {
+	status := newStatus(s.config, s.config.Engine, s.nodes.GetStore(), members)
+	_, err := s.nodes.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { status.Kick() }, DeleteFunc: func(any) { status.Kick() },
+	})
+	if err != nil {
+		panic(fmt.Sprintf("following: %v", err)) // only of an informer that was stopped
+	}
+	return status
+}
+
+func newStatus(c Config, e engine, nodes cache.Store, members func() []string) *Status {
 	s := &Status{
-		node: c.Node, version: c.Version, cluster: c.Cluster, log: c.Log, engine: c.Engine, members: members,
-		kick: make(chan struct{}, 1), lost: map[string]bool{},
+		node: c.Node, version: c.Version, cluster: c.Cluster, log: c.Log, engine: e, members: members, nodes: nodes,
+		kick: make(chan struct{}, 1), lost: map[string]time.Time{},
 	}
 	own := informers.NewFilteredSpeakerInformer(c.Cluster.Fairlead, 0, cache.Indexers{}, func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", c.Node).String()
 	})
 	s.own = k8s.NewWatch("this node's Speaker", own, k8s.Trim, c.Log)
 	_, err := s.own.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { s.Kick() }, UpdateFunc: func(any, any) { s.Kick() }, DeleteFunc: func(any) { s.Kick() },
+		AddFunc: func(any) { s.Kick() }, UpdateFunc: func(any, any) { s.Kick() }, DeleteFunc: s.deleted,
 	})
 	if err != nil {
 		panic(fmt.Sprintf("following: %v", err)) // only of an informer that was stopped
@@ -81,13 +105,21 @@ func (s *Status) Kick() {
 	}
 }
 
-// Lost has the object of another speaker marked: that one cannot do it any more, and its object would go on
-// to say that it serves. The first of the speakers that are left does it.
-func (s *Status) Lost(node string) {
-	s.mu.Lock()
-	s.lost[node] = true
-	s.mu.Unlock()
+// deleted takes note that the object is no more.
+func (s *Status) deleted(object any) {
+	if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		object = tombstone.Obj
+	}
+	if o, ok := object.(*v1alpha1.Speaker); ok {
+		s.forget(o.UID)
+	}
 	s.Kick()
+}
+
+func (s *Status) forget(uid types.UID) {
+	s.mu.Lock()
+	s.gone = uid
+	s.mu.Unlock()
 }
 
 // Run writes when something has changed, until ctx ends; then it writes that the speaker has stopped.
@@ -95,148 +127,150 @@ func (s *Status) Run(ctx context.Context) error {
 	if !cache.WaitForCacheSync(ctx.Done(), s.own.HasSynced) {
 		return nil
 	}
-	complaint := &k8s.Complaint{What: "this node's Speaker object cannot be written", Log: s.log}
-	var last *v1alpha1.Speaker // as the API server answered it
+	complaint := &k8s.Complaint{What: "this node's Speaker object, or a lost one's, cannot be written", Log: s.log}
+	again := time.NewTimer(0)
+	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
-			defer cancel()
-			if _, err := s.write(ctx, last, s.stopped()); err != nil {
-				s.log.Debug("the last write of the Speaker object failed", "error", err)
-			}
+			s.sayFarewell(context.WithoutCancel(ctx))
 			return nil
 		case <-s.kick:
+		case <-again.C:
 		}
-		written, err := s.write(ctx, last, s.wanted())
-		if err == nil {
-			last = written
-			if last == nil {
-				s.Kick()
-			}
+		next, err := s.look(ctx)
+		switch {
+		case err == nil:
 			complaint.Over()
-			err = s.markLost(ctx)
-		}
-		if err != nil {
-			if !apierrors.IsConflict(err) {
-				complaint.Report(err)
-			}
-			s.Kick() // once more, after the pause
+		case !apierrors.IsConflict(err):
+			complaint.Report(err)
 		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(statusPause):
 		}
+		if !next.IsZero() {
+			again.Reset(time.Until(next))
+		}
 	}
 }
 
-// write brings the object to a wanted status if it differs, and returns it as it is then.
-func (s *Status) write(ctx context.Context, last *v1alpha1.Speaker, wanted v1alpha1.SpeakerStatus) (*v1alpha1.Speaker, error) {
-	client := s.cluster.Fairlead.FairleadV1alpha1().Speakers()
-	current := last
-	if object, ok, _ := s.own.GetStore().GetByKey(s.node); ok && (last == nil || newer(object.(*v1alpha1.Speaker), last)) {
-		current = object.(*v1alpha1.Speaker)
+// look writes what has to be written now. It returns when to look again though nothing should change, zero
+// if there is no need to.
+func (s *Status) look(ctx context.Context) (again time.Time, err error) {
+	due, failure := s.writeOwn(ctx)
+	expiry, failures := s.markLost(ctx)
+	if err := errors.Join(failure, failures); err != nil {
+		return time.Now(), err
 	}
+	if due.IsZero() || (!expiry.IsZero() && expiry.Before(due)) {
+		due = expiry
+	}
+	return due, nil
+}
+
+// writeOwn brings this node's object to what is wanted now. It returns when to look again.
+func (s *Status) writeOwn(ctx context.Context) (again time.Time, err error) {
+	current := s.current()
 	if current == nil {
-		created, err := client.Create(ctx, &v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: s.node}}, metav1.CreateOptions{})
-		if apierrors.IsAlreadyExists(err) {
-			created, err = client.Get(ctx, s.node, metav1.GetOptions{})
+		if current, err = s.create(ctx); current == nil {
+			return time.Now().Add(gossipDelay), err // the Node may come
 		}
-		if err != nil {
-			return nil, fmt.Errorf("creating Speaker %s: %w", s.node, err)
+		s.last = current
+	}
+	wanted := s.wanted(current.Status.Conditions)
+	now := time.Now()
+	switch {
+	case equality.Semantic.DeepEqual(current.Status, wanted):
+		s.due = time.Time{}
+		return time.Time{}, nil
+	case canWait(current.Status, wanted):
+		if s.due.IsZero() {
+			s.due = now.Add(gossipDelay + rand.N(gossipJitter))
 		}
-		current = created
+		if now.Before(s.due) {
+			return s.due, nil
+		}
 	}
-	wanted.Conditions = withCondition(current.Status.Conditions, wanted.Conditions[0])
-	if equality.Semantic.DeepEqual(current.Status, wanted) {
-		return current, nil
+	if err := s.update(ctx, current, wanted); err != nil {
+		return time.Time{}, err
 	}
-	next := &v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: s.node, ResourceVersion: current.ResourceVersion, UID: current.UID}, Status: wanted}
-	written, err := client.UpdateStatus(ctx, next, metav1.UpdateOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, nil // deleted by somebody: made anew at the next look
+	s.due = time.Time{}
+	if s.last == nil {
+		return now, nil // deleted by somebody: made anew at the next look
+	}
+	return time.Time{}, nil
+}
+
+// current is the newest version of the object that is known, nil if there is none.
+func (s *Status) current() *v1alpha1.Speaker {
+	s.mu.Lock()
+	gone := s.gone // empty, which no object's is, if none was deleted
+	s.mu.Unlock()
+	if s.last != nil && s.last.UID == gone {
+		s.last = nil
+	}
+	current := s.last
+	if object, ok, _ := s.own.GetStore().GetByKey(s.node); ok {
+		if o := object.(*v1alpha1.Speaker); o.UID != gone && (current == nil || newer(o, current)) {
+			current = o
+		}
+	}
+	return current
+}
+
+// create makes the object, or returns nil while there is no such Node. The Node is its owner, so that it goes
+// with it; without one it would stay for ever. Setting an owner at creation takes no right beyond create, as
+// long as it does not block the owner's deletion (OwnerReferencesPermissionEnforcement).
+func (s *Status) create(ctx context.Context) (*v1alpha1.Speaker, error) {
+	object, ok, _ := s.nodes.GetByKey(s.node)
+	if !ok {
+		return nil, nil
+	}
+	wanted := &v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: s.node, OwnerReferences: []metav1.OwnerReference{{
+		APIVersion: "v1", Kind: "Node", Name: s.node, UID: object.(*corev1.Node).UID,
+	}}}}
+	client := s.cluster.Fairlead.FairleadV1alpha1().Speakers()
+	created, err := client.Create(ctx, wanted, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		created, err = client.Get(ctx, s.node, metav1.GetOptions{})
 	}
 	if err != nil {
-		return current, fmt.Errorf("writing the status of Speaker %s: %w", s.node, err)
+		return nil, fmt.Errorf("creating Speaker %s: %w", s.node, err)
 	}
-	return written, nil
+	return created, nil
+}
+
+// update writes a status. The object's owner is not in what is sent, and stays: of a write to the status
+// subresource the API server takes the status alone.
+func (s *Status) update(ctx context.Context, current *v1alpha1.Speaker, wanted v1alpha1.SpeakerStatus) error {
+	next := &v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: s.node, ResourceVersion: current.ResourceVersion, UID: current.UID}, Status: wanted}
+	written, err := s.cluster.Fairlead.FairleadV1alpha1().Speakers().UpdateStatus(ctx, next, metav1.UpdateOptions{})
+	if apierrors.IsNotFound(err) {
+		s.forget(current.UID)
+		s.last = nil
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("writing the status of Speaker %s: %w", s.node, err)
+	}
+	s.last = written
+	return nil
+}
+
+// sayFarewell writes that the speaker was told to stop. An object that there is not is not made for that.
+func (s *Status) sayFarewell(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, farewell)
+	defer cancel()
+	if current := s.current(); current != nil {
+		if err := s.update(ctx, current, s.stopped(current.Status.Conditions)); err != nil {
+			s.log.Debug("the last write of the Speaker object failed", "error", err)
+		}
+	}
 }
 
 // newer tells whether a is a later version of an object than b. The API server's versions of one object are
 // decimal numbers that grow (KEP-5504).
 func newer(a, b *v1alpha1.Speaker) bool {
 	return a.UID != b.UID || cmp.Or(cmp.Compare(len(a.ResourceVersion), len(b.ResourceVersion)), strings.Compare(a.ResourceVersion, b.ResourceVersion)) > 0
-}
-
-// withCondition returns conditions with one set; the time of its last transition stays if its status does.
-func withCondition(conditions []metav1.Condition, c metav1.Condition) []metav1.Condition {
-	conditions = slices.Clone(conditions)
-	meta.SetStatusCondition(&conditions, c)
-	return conditions
-}
-
-// wanted is the status as things are.
-func (s *Status) wanted() v1alpha1.SpeakerStatus {
-	status := speakerStatus(s.engine.Status(), s.members())
-	status.Version = s.version
-	status.Conditions = []metav1.Condition{{
-		Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: "Serving", Message: "takes part in gossip and answers for what it owns",
-	}}
-	return status
-}
-
-// stopped is the status of a speaker that was told to stop.
-func (s *Status) stopped() v1alpha1.SpeakerStatus {
-	return v1alpha1.SpeakerStatus{Version: s.version, Conditions: []metav1.Condition{{
-		Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: "Stopped", Message: "the speaker was told to stop",
-	}}}
-}
-
-// speakerStatus puts into the API's form what the engine shows.
-func speakerStatus(engine layer2.Status, members []string) v1alpha1.SpeakerStatus {
-	status := v1alpha1.SpeakerStatus{
-		Gossip: &v1alpha1.GossipStatus{Members: int32(len(members)), Truncated: len(members) > mostMembers, Names: members[:min(len(members), mostMembers)]},
-		Layer2: &v1alpha1.Layer2Status{Owned: int32(len(engine.Owned)), Truncated: len(engine.Owned) > mostAddresses},
-	}
-	for _, l := range engine.Links[:min(len(engine.Links), 64)] {
-		i := v1alpha1.SpeakerInterface{Name: l.Name, HardwareAddress: l.HardwareAddr.String()}
-		for _, p := range l.Prefixes[:min(len(l.Prefixes), 64)] {
-			i.Addresses = append(i.Addresses, p.String())
-		}
-		status.Interfaces = append(status.Interfaces, i)
-	}
-	owned := slices.SortedFunc(maps.Keys(engine.Owned), netip.Addr.Compare)
-	for _, a := range owned[:min(len(owned), mostAddresses)] {
-		o := engine.Owned[a]
-		status.Layer2.Addresses = append(status.Layer2.Addresses,
-			v1alpha1.Layer2Address{Address: a.String(), Service: o.Service.String(), Interfaces: o.Interfaces})
-	}
-	return status
-}
-
-// lostPatch takes from a lost speaker's status all that it says of the present.
-const lostPatch = `{"status": {"gossip": null, "layer2": null, "bgpSessions": null, "conditions": [
-	{"type": "Ready", "status": "False", "reason": "Lost", "message": %q, "lastTransitionTime": %q}]}}`
-
-// markLost marks the objects of lost speakers, if this is the speaker to do it.
-func (s *Status) markLost(ctx context.Context) error {
-	s.mu.Lock()
-	lost := slices.Sorted(maps.Keys(s.lost))
-	s.mu.Unlock()
-	var failures []error
-	for _, name := range lost {
-		members := s.members()
-		if len(members) > 0 && members[0] == s.node && !slices.Contains(members, name) {
-			patch := fmt.Sprintf(lostPatch, "no gossip from this speaker, says "+s.node, time.Now().UTC().Format(time.RFC3339))
-			_, err := s.cluster.Fairlead.FairleadV1alpha1().Speakers().Patch(ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
-			if err != nil && !apierrors.IsNotFound(err) {
-				failures = append(failures, fmt.Errorf("marking Speaker %s as lost: %w", name, err))
-				continue
-			}
-		}
-		s.mu.Lock()
-		delete(s.lost, name)
-		s.mu.Unlock()
-	}
-	return errors.Join(failures...)
 }
