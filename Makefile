@@ -13,11 +13,11 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: build ## Set everything up, run the main job, tell what happened, clean up (root)
+demo: build ## The main job from nothing, told as it happens, tidied up (root)
 	@build/lab demo
 
 .PHONY: up
-up: build ## Start a lab to explore: 3 nodes, Fairlead, a client; prints a kubeconfig (root)
+up: build ## Start a lab to explore, with a kubeconfig (root)
 	@build/lab up
 
 .PHONY: down
@@ -31,7 +31,7 @@ build: ## Build the binaries into build/
 	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/$${path##*/} ./$$path; done
 
 .PHONY: test
-test: verify test-unit test-e2e ## Everything: generated files, unit, namespace and e2e tests (root)
+test: verify test-unit test-e2e ## All: verify, unit, namespace and end-to-end tests (root)
 
 .PHONY: test-unit
 test-unit: ## Unit and namespace tests, with the race detector
@@ -40,15 +40,15 @@ test-unit: ## Unit and namespace tests, with the race detector
 	go test -race $(UNIT)
 
 .PHONY: test-e2e
-test-e2e: build ## The suite in the lab: a real control plane, kube-proxies, kernels
+test-e2e: build ## The suite in the lab: real control plane, kube-proxy, kernel
 	go test -count=1 -p 1 -timeout 30m ./e2e/...
 
 .PHONY: e2e-kind
-e2e-kind: ## Images and manifests on a kind cluster: reachable, a worker killed, reachable again
+e2e-kind: ## Images and manifests on a kind cluster, a worker killed
 	hack/e2e-kind.sh
 
 .PHONY: image
-image: ## Build the two container images, from scratch (needs a Docker daemon)
+image: ## Build the two images, from scratch (needs Docker)
 	hack/image.sh
 
 .PHONY: bench
@@ -64,7 +64,9 @@ generate: ## Regenerate clients, CRDs and manifests/fairlead.yaml
 	hack/generate.sh
 
 .PHONY: verify
-verify: ## Fail if a generated file differs from what generate makes, or a file is not gofmt-clean
+verify: ## Fail on stale generated files, formatting, forbidden imports
+	@! go list -deps ./internal/allocator ./internal/layer2 ./internal/gossip ./internal/lb ./internal/daemon | grep k8s.io || \
+	  { echo "only api/, internal/k8s and internal/generated may import Kubernetes"; exit 1; }
 	@dirty=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
 	  [ -z "$$dirty" ] || { echo "not gofmt-clean:"; echo "$$dirty"; exit 1; }
 	hack/verify.sh
