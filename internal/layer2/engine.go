@@ -187,39 +187,39 @@ func (e *Engine) loop(ctx context.Context, relink <-chan struct{}) {
 	defer alone.Stop()
 	wake := time.NewTimer(0)
 	defer wake.Stop()
-	again := time.NewTicker(relinkInterval)
-	defer again.Stop()
+	regularly := time.NewTicker(relinkInterval)
+	defer regularly.Stop()
 	deciding := false
 	for {
+		var err error
 		select {
 		case <-ctx.Done():
 			return
 		case <-relink:
-			if err := e.relink(); err != nil {
-				e.log.Error("looking at interfaces failed, going on with those known", "error", err)
-			}
-		case <-alone.C:
-		case <-again.C:
+			err = e.relink()
+		case <-regularly.C:
 			// Also what netlink did not tell, and a socket that could not be opened.
-			if err := e.relink(); err != nil {
-				e.log.Error("looking at interfaces failed, going on with those known", "error", err)
-			}
+			err = e.relink()
+		case <-alone.C:
 		case <-e.kick:
 		case <-wake.C:
 		}
+		if err != nil {
+			e.log.Error("looking at interfaces failed, going on with those known", "error", err)
+		}
 		// In this order: once it has joined, what the others know is there to be taken in.
-		joined := e.group.Joined()
+		joined, changed := e.group.Joined(), false
 		if !deciding && !joined && time.Since(began) >= joinGrace && e.group.Asked() {
 			e.log.Warn("no other speaker answers, deciding alone")
 			e.elector.Unheard()
 			deciding = true
-			e.setState(Alone)
+			changed = e.setState(Alone)
 		}
 		deciding = deciding || joined
 		now := time.Now()
 		silence, silent := e.group.Silence()
 		e.elector.Silence(silence)
-		changed := e.takeIn(now)
+		changed = e.takeIn(now) || changed
 		if joined {
 			changed = e.setState(Serving) || changed
 		}

@@ -101,6 +101,20 @@ func TestEngineWaitsForOthers(t *testing.T) {
 	})
 }
 
+// Whoever shows the state is told of it, also where there is nothing to own.
+func TestEngineTellsItsState(t *testing.T) {
+	engineTest(t, func(t *testing.T, e *Engine, g *fakeGroup) {
+		var seen []State
+		e.Update(func(*Elector) { e.Changed = func([]Change) { seen = append(seen, e.State()) } }) // in the loop
+		time.Sleep(joinGrace)
+		synctest.Wait()
+		g.tell(e, func(g *fakeGroup) { g.joined = true })
+		if !slices.Equal(seen, []State{Alone, Serving}) {
+			t.Errorf("told of %v", seen)
+		}
+	})
+}
+
 func TestEngineDoubtsLosses(t *testing.T) {
 	start := func(e *Engine, g *fakeGroup) {
 		setVIP(e, address(1))
