@@ -7,8 +7,9 @@ import (
 	"maps"
 	"net/netip"
 
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/allocator"
-	"github.com/fairlead-lb/fairlead/internal/generated/informers/externalversions/api/v1alpha1"
+	informers "github.com/fairlead-lb/fairlead/internal/generated/informers/externalversions/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/layer2"
 	"github.com/fairlead-lb/fairlead/internal/lb"
@@ -103,7 +104,7 @@ func New(c Config) *Speaker {
 	s.nodes = k8s.NewWatch("Nodes", coreinformers.NewNodeInformer(c.Cluster.Core, 0, cache.Indexers{}), trimNode, c.Log)
 	s.pools = k8s.WatchPools(c.Cluster, c.Log)
 	s.advertisements = k8s.NewWatch("L2Advertisements",
-		v1alpha1.NewL2AdvertisementInformer(c.Cluster.Fairlead, 0, cache.Indexers{}), k8s.Trim, c.Log)
+		informers.NewL2AdvertisementInformer(c.Cluster.Fairlead, 0, cache.Indexers{}), k8s.Trim, c.Log)
 
 	s.follow(s.services, func(o metav1.Object) item { return item{kindService, k8s.Key(o)} })
 	s.follow(s.slices, func(o metav1.Object) item { return item{kindService, serviceOf(o)} })
@@ -179,16 +180,15 @@ func (s *Speaker) Prepare(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	s.setPools()
+	// In this order each Service is looked at once.
+	s.readPools()
 	for _, o := range s.nodes.GetStore().List() {
 		s.setNode(k8s.Key(o.(*corev1.Node)))
 	}
 	for _, o := range s.advertisements.GetStore().List() {
-		s.setAdvertisement(k8s.Key(o.(metav1.Object)))
+		s.readAdvertisement(o.(*v1alpha1.L2Advertisement))
 	}
-	for _, o := range s.services.GetStore().List() {
-		s.setService(k8s.Key(o.(*corev1.Service)))
-	}
+	s.setAllServices()
 	return nil
 }
 

@@ -148,30 +148,40 @@ func (s *Speaker) setNode(key lb.Key) {
 // of them may be covered now, or no longer.
 func (s *Speaker) setAdvertisement(key lb.Key) {
 	object, exists, _ := s.advertisements.GetStore().GetByKey(key.Name)
-	if !exists {
-		if _, known := s.adverts[key.Name]; !known {
-			return
+	if exists {
+		if s.readAdvertisement(object.(*v1alpha1.L2Advertisement)) {
+			s.setAllServices()
 		}
-		delete(s.adverts, key.Name)
-	} else {
-		a, err := newAdvertisement(object.(*v1alpha1.L2Advertisement))
-		if err != nil {
-			// The last good form stays in force.
-			s.config.Log.Error("an advertisement cannot be read", "advertisement", key.Name, "error", err)
-			return
-		}
-		s.adverts[key.Name] = a
-		scope := a.scope(s.known)
-		s.config.Engine.Update(func(e *layer2.Elector) { e.SetScope(scope) })
+		return
 	}
-	s.setAllServices()
-	if !exists {
+	if _, known := s.adverts[key.Name]; known {
+		delete(s.adverts, key.Name)
+		s.setAllServices()
 		s.config.Engine.Update(func(e *layer2.Elector) { e.RemoveScope(key.Name) })
 	}
 }
 
+// readAdvertisement takes note of an advertisement. It tells whether it could be read: if not, the last good
+// form stays in force.
+func (s *Speaker) readAdvertisement(object *v1alpha1.L2Advertisement) bool {
+	a, err := newAdvertisement(object)
+	if err != nil {
+		s.config.Log.Error("an advertisement cannot be read", "advertisement", object.Name, "error", err)
+		return false
+	}
+	s.adverts[object.Name] = a
+	scope := a.scope(s.known)
+	s.config.Engine.Update(func(e *layer2.Elector) { e.SetScope(scope) })
+	return true
+}
+
 // setPools takes note of all pools, and then looks at all Services: their addresses may be of another pool.
 func (s *Speaker) setPools() {
+	s.readPools()
+	s.setAllServices()
+}
+
+func (s *Speaker) readPools() {
 	var pools []lb.Pool
 	s.poolLabels = map[string]labels.Set{}
 	for _, o := range s.pools.GetStore().List() {
@@ -184,7 +194,6 @@ func (s *Speaker) setPools() {
 		s.poolLabels[object.Name] = labels.Set(object.Labels)
 	}
 	s.byPool.SetPools(pools)
-	s.setAllServices()
 }
 
 func (s *Speaker) setAllServices() {
