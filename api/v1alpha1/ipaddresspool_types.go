@@ -49,7 +49,6 @@ type IPAddressPoolSpec struct {
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
-	// +kubebuilder:validation:XValidation:rule="size(self) == 0",reason=FieldValueForbidden,message="spec.excludeAddresses is not supported by this release yet; remove it, and leave the addresses out of spec.addresses"
 	ExcludeAddresses []AddressRange `json:"excludeAddresses,omitempty"`
 
 	// AutoAssign says whether a Service that asks for no pool and no address may get one of this pool.
@@ -57,33 +56,28 @@ type IPAddressPoolSpec struct {
 	//
 	// +optional
 	// +kubebuilder:default=true
-	// +kubebuilder:validation:XValidation:rule="self",reason=FieldValueForbidden,message="spec.autoAssign: false is not supported by this release yet; remove it"
 	AutoAssign *bool `json:"autoAssign,omitempty"`
 
 	// AvoidBuggyIPs withholds IPv4 addresses that end in .0 and .255, which some old devices take for a
 	// network's own address and broadcast. Default false.
 	//
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="!self",reason=FieldValueForbidden,message="spec.avoidBuggyIPs is not supported by this release yet; remove it"
 	AvoidBuggyIPs bool `json:"avoidBuggyIPs,omitempty"`
 
 	// Disabled stops new assignments from the pool. Those already made stay. Default false.
 	//
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="!self",reason=FieldValueForbidden,message="spec.disabled is not supported by this release yet; remove it"
 	Disabled bool `json:"disabled,omitempty"`
 
 	// ServiceAllocation narrows the pool to some Services and ranks it among the pools that fit one.
 	// Default: every Service, lowest rank.
 	//
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="false",reason=FieldValueForbidden,message="spec.serviceAllocation is not supported by this release yet; remove it"
 	ServiceAllocation *ServiceAllocation `json:"serviceAllocation,omitempty"`
 
 	// Quota bounds what one namespace may hold of the pool. Default: no bound.
 	//
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="false",reason=FieldValueForbidden,message="spec.quota is not supported by this release yet; remove it"
 	Quota *PoolQuota `json:"quota,omitempty"`
 
 	// Retention is how long the address of a deleted Service waits for a Service of the same namespace
@@ -93,7 +87,6 @@ type IPAddressPoolSpec struct {
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="false",reason=FieldValueForbidden,message="spec.retention is not supported by this release yet; remove it"
 	Retention *metav1.Duration `json:"retention,omitempty"`
 
 	// ConflictDetection says whether the segment is asked if a foreign host has an address before its
@@ -174,6 +167,13 @@ type IPAddressPoolStatus struct {
 	// +optional
 	IPv6 *PoolFamilyStatus `json:"ipv6,omitempty"`
 
+	// Retained are the addresses that wait for the return of a deleted Service, by address, at most 4096.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4096
+	Retained []RetainedAddress `json:"retained,omitempty"`
+
 	// Conditions of the pool: Ready, and the reasons why not. observedGeneration is the spec's generation
 	// that the condition and the counts are about.
 	//
@@ -197,7 +197,13 @@ type PoolFamilyStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	Assigned int64 `json:"assigned"`
 
-	// Available is the number of addresses that a Service could still get.
+	// Retained is the number of addresses that wait for the return of a deleted Service.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Retained int64 `json:"retained"`
+
+	// Available is the number of addresses that neither a Service has nor one that was deleted may want back.
 	//
 	// +kubebuilder:validation:MaxLength=40
 	Available string `json:"available"`
@@ -211,6 +217,27 @@ type PoolFamilyStatus struct {
 	//
 	// +kubebuilder:validation:MaxLength=45
 	Last string `json:"last"`
+}
+
+// RetainedAddress is an address that waits for the return of a deleted Service.
+type RetainedAddress struct {
+	// Address that waits.
+	//
+	// +kubebuilder:validation:MaxLength=45
+	Address string `json:"address"`
+
+	// Namespace of the Service that had it.
+	//
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+
+	// Name of the Service that had it.
+	//
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// Until is when the wait ends.
+	Until metav1.Time `json:"until"`
 }
 
 // IPAddressPool is a set of addresses to give to Services of type LoadBalancer. An address is answered

@@ -57,10 +57,14 @@ type Request struct {
 	// Families in the order in which the Service lists them; its addresses come in the same order.
 	Families []lb.Family
 	Policy   lb.FamilyPolicy
-	// Addresses that the Service insists on, at most one a family.
+	// Addresses that the Service insists on: it has as many of a family as it lists, and one where it lists none.
 	Addresses []netip.Addr
 	// Pool that the addresses are to come from; empty for any.
 	Pool string
+	// Sharing says whom it may share its addresses with.
+	Sharing lb.Sharing
+	// Labels of the Service and of its namespace, which pools select by.
+	Labels, NamespaceLabels map[string]string
 	// Hold has the Service keep what it has, or adopt what its status shows, and gives it nothing new: for a
 	// request that cannot be followed, and while others have still to be adopted.
 	Hold bool

@@ -68,15 +68,61 @@ const (
 	RequireDualStack
 )
 
+// Selector selects by labels. Two that print alike select alike.
+type Selector interface {
+	Matches(labels map[string]string) bool
+	String() string
+}
+
 // Pool is a set of addresses that the controller may assign.
 type Pool struct {
 	Name string
 	// Created decides who gives way when two pools overlap: the younger; at the same age the one that
 	// sorts later by name.
 	Created time.Time
-	// Ranges need neither order nor disjointness: their union counts.
-	Ranges []netipx.IPRange
+	// Ranges need neither order nor disjointness: their union counts, without Excluded.
+	Ranges, Excluded []netipx.IPRange
+	// AvoidBuggyIPs withholds IPv4 addresses that end in .0 and .255.
+	AvoidBuggyIPs bool
+	// OnRequest pools serve only Services that ask for the pool or for one of its addresses.
+	OnRequest bool
+	// Disabled pools give nothing new.
+	Disabled bool
+
+	// Priority ranks pools: the lowest number above zero goes first, 0 last.
+	Priority int32
+	// Namespaces and NamespaceSelectors say whose Services the pool is for: those of a namespace that one of
+	// them names or selects, or all if both are empty. ServiceSelectors narrow it further.
+	Namespaces         []string
+	NamespaceSelectors []Selector
+	ServiceSelectors   []Selector
+
+	// Quota is how many of the pool's addresses the Services of one namespace may have; nil for no bound.
+	Quota *int
+	// Retention is how long a deleted Service's address waits for its return.
+	Retention time.Duration
 }
+
+// Sharing says with whom a Service may share its addresses.
+type Sharing struct {
+	// Key is the same for Services that may share; empty for one that shares with nobody.
+	Key string
+	// Ports that the Service takes of its addresses. Two that share have none in common.
+	Ports []Port
+	// Backends stands for the Pods that answer: empty if any node may send on to any (externalTrafficPolicy
+	// Cluster), else the same for Services of the same Pods. A node attracts an address for all who share it,
+	// so they must agree on the nodes that can serve it.
+	Backends string
+}
+
+// Port is a port of a Service.
+type Port struct {
+	Protocol string // as Kubernetes spells it: TCP, UDP, SCTP
+	Number   uint16
+}
+
+// String returns "TCP/80" or the like.
+func (p Port) String() string { return fmt.Sprintf("%s/%d", p.Protocol, p.Number) }
 
 // ParseAddr parses one IP address as a user writes it. Zones and IPv4-mapped IPv6 addresses are refused:
 // neither is an address that a Service can have.
