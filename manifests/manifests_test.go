@@ -159,3 +159,43 @@ func TestRulesGrantLittle(t *testing.T) {
 		}
 	}
 }
+
+// A watch that is refused keeps the process from ever being ready. Of what a component only reads it may change
+// nothing.
+func TestEachMayReadWhatItWatches(t *testing.T) {
+	tests := map[string][]string{ // resource, and the group if it has one
+		"fairlead-controller": {"services", "namespaces", "ipaddresspools.fairlead.dev", "l2advertisements.fairlead.dev"},
+		"fairlead-speaker": {"services", "nodes", "endpointslices.discovery.k8s.io", "ipaddresspools.fairlead.dev",
+			"l2advertisements.fairlead.dev", "speakers.fairlead.dev"},
+	}
+	for _, obj := range objects(t) {
+		role, ok := obj.(*rbacv1.ClusterRole)
+		if !ok {
+			continue
+		}
+		verbs := map[string][]string{}
+		for _, r := range role.Rules {
+			for _, resource := range r.Resources {
+				name := resource
+				if r.APIGroups[0] != "" {
+					name += "." + r.APIGroups[0]
+				}
+				verbs[name] = append(verbs[name], r.Verbs...)
+			}
+		}
+		for _, resource := range tests[role.Name] {
+			if !slices.Contains(verbs[resource], "list") || !slices.Contains(verbs[resource], "watch") {
+				t.Errorf("%s may not watch %s", role.Name, resource)
+			}
+		}
+		for _, resource := range []string{"namespaces", "nodes", "l2advertisements.fairlead.dev", "ipaddresspools.fairlead.dev", "services"} {
+			if slices.ContainsFunc(verbs[resource], func(v string) bool { return v != "get" && v != "list" && v != "watch" }) {
+				t.Errorf("%s may do %v with %s", role.Name, verbs[resource], resource)
+			}
+		}
+		delete(tests, role.Name)
+	}
+	if len(tests) > 0 {
+		t.Errorf("no role for %v", tests)
+	}
+}

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -278,12 +280,34 @@ func TestIPAddressPoolOrdersRangesAsNetipDoes(t *testing.T) {
 // The API server gives all rules of an object a budget of cost together.
 func TestIPAddressPoolOfTheGreatestSizeIsWithinTheBudget(t *testing.T) {
 	pool := definitions(t)["IPAddressPool"]
-	var entries []string
+	lists := [2][]string{}
 	for i := range 256 {
-		a := fmt.Sprintf("2001:0db8:0000:0000:0000:0000:%04x:fffe", i)
-		entries = append(entries, fmt.Sprintf("%q", a+" - "+a[:len(a)-1]+"f"))
+		for j := range lists {
+			a := fmt.Sprintf("2001:0db8:0000:0000:0000:%04x:%04x:fffe", j, i)
+			lists[j] = append(lists[j], fmt.Sprintf("%q", a+" - "+a[:len(a)-1]+"f"))
+		}
 	}
-	wantRefusals(t, pool, "addresses: ["+strings.Join(entries, ", ")+"]")
+	var namespaces, matchLabels, values, expressions []string
+	for i := range 256 {
+		namespaces = append(namespaces, fmt.Sprintf("n%062d", i))
+	}
+	for i := range 32 {
+		matchLabels = append(matchLabels, fmt.Sprintf("%s.example.com/n%062d: v%062d", strings.Repeat("p", 200), i, i))
+	}
+	for i := range 64 {
+		values = append(values, fmt.Sprintf("v%062d", i))
+	}
+	for i := range 16 {
+		expressions = append(expressions, fmt.Sprintf("{key: %s.example.com/n%062d, operator: In, values: [%s]}",
+			strings.Repeat("p", 200), i, strings.Join(values, ", ")))
+	}
+	selector := fmt.Sprintf("{matchLabels: {%s}, matchExpressions: [%s]}", strings.Join(matchLabels, ", "), strings.Join(expressions, ", "))
+	selectors := strings.Join(slices.Repeat([]string{selector}, 16), ", ")
+	wantRefusals(t, pool, fmt.Sprintf(`addresses: [%s]
+		excludeAddresses: [%s]
+		serviceAllocation: {namespaces: [%s], namespaceSelectors: [%s], serviceSelectors: [%s]}
+		retention: 999999h999999m999999s`,
+		strings.Join(lists[0], ", "), strings.Join(lists[1], ", "), strings.Join(namespaces, ", "), selectors, selectors))
 }
 
 func TestIPAddressPoolDefaults(t *testing.T) {
@@ -294,29 +318,119 @@ func TestIPAddressPoolDefaults(t *testing.T) {
 	}
 }
 
-func TestIPAddressPoolRefusesWhatIsNotSupportedYet(t *testing.T) {
+func TestIPAddressPoolTakesRules(t *testing.T) {
 	pool := definitions(t)["IPAddressPool"]
-	tests := []struct{ spec, want string }{
-		{`excludeAddresses: [198.51.100.1]`, `spec.excludeAddresses: Forbidden: spec.excludeAddresses is not supported by this release yet; remove it, and leave the addresses out of spec.addresses`},
-		{`autoAssign: false`, `spec.autoAssign: Forbidden: spec.autoAssign: false is not supported by this release yet; remove it`},
-		{`avoidBuggyIPs: true`, `spec.avoidBuggyIPs: Forbidden: spec.avoidBuggyIPs is not supported by this release yet; remove it`},
-		{`disabled: true`, `spec.disabled: Forbidden: spec.disabled is not supported by this release yet; remove it`},
-		{`serviceAllocation: {priority: 10}`, `spec.serviceAllocation: Forbidden: spec.serviceAllocation is not supported by this release yet; remove it`},
-		{`quota: {perNamespace: 3}`, `spec.quota: Forbidden: spec.quota is not supported by this release yet; remove it`},
-		{`retention: 30m`, `spec.retention: Forbidden: spec.retention is not supported by this release yet; remove it`},
-		{`conflictDetection: Probe`, `spec.conflictDetection: Forbidden: spec.conflictDetection is not supported by this release yet; remove it`},
+	tests := []struct{ name, spec string }{
+		{"exclusions in every form", `excludeAddresses: [198.51.100.1, 198.51.100.64/28, 198.51.100.250-198.51.100.255, "2001:db8::1"]`},
+		{"exclusions that the pool does not have", `excludeAddresses: [203.0.113.0/24]`},
+		{"on request only", `autoAssign: false`},
+		{"without .0 and .255", `avoidBuggyIPs: true`},
+		{"disabled", `disabled: true`},
+		{"a priority", `serviceAllocation: {priority: 10}`},
+		{"no priority", `serviceAllocation: {priority: 0}`},
+		{"an allocation that says nothing", `serviceAllocation: {}`},
+		{"namespaces", `serviceAllocation: {namespaces: [default, team-a, "42", ` + strings.Repeat("n", 63) + `]}`},
+		{"namespaces by label", `serviceAllocation: {namespaceSelectors: [{matchLabels: {kubernetes.io/metadata.name: team-a}}]}`},
+		{"Services by label", `serviceAllocation: {serviceSelectors: [{matchExpressions: [{key: app, operator: In, values: [web]}]}, {}]}`},
+		{"a quota", `quota: {perNamespace: 3}`},
+		{"a quota of none", `quota: {perNamespace: 0}`},
+		{"a quota that says nothing", `quota: {}`},
+		{"what MetalLB writes for its defaults", "autoAssign: true\navoidBuggyIPs: false"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.spec, func(t *testing.T) {
-			wantRefusals(t, pool, "addresses: [198.51.100.0/24]\n"+tt.spec, tt.want)
+		t.Run(tt.name, func(t *testing.T) {
+			wantRefusals(t, pool, "addresses: [198.51.100.0/24]\n"+tt.spec)
 		})
 	}
-	t.Run("but takes what MetalLB writes for its defaults", func(t *testing.T) {
-		wantRefusals(t, pool, "addresses: [198.51.100.0/24]\nautoAssign: true\navoidBuggyIPs: false")
-	})
-	t.Run("and a field that does not exist", func(t *testing.T) {
-		wantRefusals(t, pool, "addresses: [198.51.100.0/24]\naddress: 198.51.100.1", `unknown field "spec.address"`)
-	})
+}
+
+func TestIPAddressPoolRefusesRules(t *testing.T) {
+	pool := definitions(t)["IPAddressPool"]
+	const namespace = `is not the name of a namespace; write lowercase letters, digits and dashes, with a letter or digit at both ends`
+	tests := []struct {
+		name, spec string
+		want       []string
+	}{
+		{"an exclusion that is no address", `excludeAddresses: [198.51.100.0/24, router]`,
+			[]string{`spec.excludeAddresses[1]: Invalid value: "router": "router" is not an address, CIDR or range; write one such as 198.51.100.7, 198.51.100.0/24 or 198.51.100.10-198.51.100.20`}},
+		{"a reversed exclusion", `excludeAddresses: [198.51.100.9-198.51.100.1]`,
+			[]string{`spec.excludeAddresses[0]: Invalid value: "198.51.100.9-198.51.100.1": "198.51.100.9-198.51.100.1" is reversed; write 198.51.100.1-198.51.100.9`}},
+		{"an exclusion twice", `excludeAddresses: [198.51.100.1, 198.51.100.1]`,
+			[]string{`spec.excludeAddresses[1]: Duplicate value: "198.51.100.1"`}},
+		{"a negative priority", `serviceAllocation: {priority: -1}`,
+			[]string{`spec.serviceAllocation.priority: Invalid value: -1: spec.serviceAllocation.priority in body should be greater than or equal to 0`}},
+		{"a namespace in capitals", `serviceAllocation: {namespaces: [Team]}`,
+			[]string{`spec.serviceAllocation.namespaces[0]: Invalid value: "Team": "Team" ` + namespace}},
+		{"a namespace with a star", `serviceAllocation: {namespaces: [default, "team-*"]}`,
+			[]string{`spec.serviceAllocation.namespaces[1]: Invalid value: "team-*": "team-*" ` + namespace}},
+		{"a namespace that ends in a dash", `serviceAllocation: {namespaces: [team-]}`,
+			[]string{`spec.serviceAllocation.namespaces[0]: Invalid value: "team-": "team-" ` + namespace}},
+		{"an empty namespace", `serviceAllocation: {namespaces: [""]}`,
+			[]string{`spec.serviceAllocation.namespaces[0]: Invalid value: "": "" ` + namespace}},
+		{"a namespace of great length", `serviceAllocation: {namespaces: [` + strings.Repeat("n", 64) + `]}`,
+			[]string{`spec.serviceAllocation.namespaces[0]: Too long: may not be more than 63 bytes`, unchecked}},
+		{"a selector that compares with nothing", `serviceAllocation: {serviceSelectors: [{matchExpressions: [{key: app, operator: In}]}]}`,
+			[]string{`spec.serviceAllocation.serviceSelectors[0].matchExpressions[0]: Invalid value: operator In compares app with values; give at least one`}},
+		{"a namespace selector with a value that is none", `serviceAllocation: {namespaceSelectors: [{matchLabels: {team: "a b"}}]}`,
+			[]string{`spec.serviceAllocation.namespaceSelectors[0].matchLabels[team]: Invalid value: "a b": "a b" is not a label value; write letters, digits, dashes, underscores and dots, with a letter or digit at both ends`}},
+		{"a negative quota", `quota: {perNamespace: -1}`,
+			[]string{`spec.quota.perNamespace: Invalid value: -1: spec.quota.perNamespace in body should be greater than or equal to 0`}},
+		{"a retention that is a number", `retention: 30`,
+			[]string{`spec.retention: Invalid value: "integer": spec.retention in body must be of type string: "integer"`, unchecked}},
+		{"a retention of great length", `retention: ` + strings.Repeat("1h", 17),
+			[]string{`spec.retention: Too long: may not be more than 32 bytes`, unchecked}},
+		{"conflict detection, not supported yet", `conflictDetection: Probe`,
+			[]string{`spec.conflictDetection: Forbidden: spec.conflictDetection is not supported by this release yet; remove it`}},
+		{"a field that does not exist", `address: 198.51.100.1`,
+			[]string{`unknown field "spec.address"`}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			wantRefusals(t, pool, "addresses: [198.51.100.0/24]\n"+tt.spec, tt.want...)
+		})
+	}
+}
+
+// A retention that Go cannot read would fail the decoding of the whole list of pools, not only of its own.
+func TestIPAddressPoolRetention(t *testing.T) {
+	pool := definitions(t)["IPAddressPool"]
+	for _, text := range []string{
+		"0", "0s", "1ns", "1.5us", "1.5µs", "250ms", "30m", "12h", "720h", "1h30m", "1h30m0s", "1h0m0.000000001s", "1.5h",
+		"999999h999999m999999s999999ms",
+	} {
+		t.Run("takes "+text, func(t *testing.T) {
+			if d, err := time.ParseDuration(text); err != nil || d < 0 {
+				t.Fatalf("Go reads %s, %v", d, err)
+			}
+			wantRefusals(t, pool, fmt.Sprintf("addresses: [198.51.100.0/24]\nretention: %q", text))
+		})
+	}
+	for _, text := range []string{
+		"", " ", "-1m", "-0s", "+1m", "30", "30 m", "30m ", "m", "1d", "2w", "1y", "30min", "PT30M", "30M", "1m1h", "1m1m", "forever",
+		"9999999h", "2562047h47m16.854775808s", ".5h", "5.h", "1,5h", "1e3s", "0x10s", "١m", "1.5ns",
+	} {
+		t.Run("refuses "+text, func(t *testing.T) {
+			wantRefusals(t, pool, fmt.Sprintf("addresses: [198.51.100.0/24]\nretention: %q", text), fmt.Sprintf(
+				`spec.retention: Invalid value: %q: "%s" is not how long to wait; write hours, minutes and seconds in this order, such as 30m, 12h or 1h30m, each number of at most six digits`, text, text))
+		})
+	}
+}
+
+// A table of pools is read in a terminal of 80 columns. kubectl puts three spaces between columns.
+func TestIPAddressPoolColumnsFitATerminal(t *testing.T) {
+	widest := map[string]string{
+		"Ready": "False", "V4-Total": "1024", "V4-Used": "1000", "V4-Free": "1024", "V6-Used": "1000", "V6-Free": "18446744073709551616",
+	}
+	const name = "edge-v4"
+	var line string
+	for _, c := range definitions(t)["IPAddressPool"].crd.Spec.AdditionalPrinterColumns {
+		if c.Priority == 0 {
+			line += fmt.Sprintf("   %-*s", len(c.Name), widest[c.Name])
+		}
+	}
+	if width := len(name + line); width > 80 {
+		t.Errorf("a pool named %s takes %d columns", name, width)
+	}
 }
 
 func flip(a netip.Addr, bit int) netip.Addr {

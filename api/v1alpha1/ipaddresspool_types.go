@@ -44,49 +44,56 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:validation:XValidation:rule="size(self) > 0",message="spec.addresses is empty; give at least one address, CIDR or range"
 	Addresses []AddressRange `json:"addresses"`
 
-	// ExcludeAddresses are ranges within Addresses that are never given out, such as a router's own.
+	// ExcludeAddresses are ranges that are not the pool's although Addresses has them, such as a router's own
+	// address: at most 256, in the same forms. An address that is excluded while a Service has it is taken
+	// from the Service, unless another pool holds it.
 	//
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
 	ExcludeAddresses []AddressRange `json:"excludeAddresses,omitempty"`
 
-	// AutoAssign says whether a Service that asks for no pool and no address may get one of this pool.
-	// Default true.
+	// AutoAssign says whether a Service may get an address of the pool that asks neither for the pool nor for
+	// this address. False reserves the pool for those who ask. Default true.
 	//
 	// +optional
 	// +kubebuilder:default=true
 	AutoAssign *bool `json:"autoAssign,omitempty"`
 
 	// AvoidBuggyIPs withholds IPv4 addresses that end in .0 and .255, which some old devices take for a
-	// network's own address and broadcast. Default false.
+	// network's own address and broadcast. Nobody gets one, who asks for it neither; a Service that has one
+	// keeps it. Default false.
 	//
 	// +optional
 	AvoidBuggyIPs bool `json:"avoidBuggyIPs,omitempty"`
 
-	// Disabled stops new assignments from the pool. Those already made stay. Default false.
+	// Disabled stops new assignments from the pool, also to Services that ask for it or for one of its
+	// addresses. Those already made stay. Default false.
 	//
 	// +optional
 	Disabled bool `json:"disabled,omitempty"`
 
-	// ServiceAllocation narrows the pool to some Services and ranks it among the pools that fit one.
-	// Default: every Service, lowest rank.
+	// ServiceAllocation narrows the pool to certain Services and ranks it among the pools that may serve one.
+	// It decides who gets an address, not who keeps one. Default: every Service, lowest rank.
 	//
 	// +optional
 	ServiceAllocation *ServiceAllocation `json:"serviceAllocation,omitempty"`
 
-	// Quota bounds what one namespace may hold of the pool. Default: no bound.
+	// Quota bounds how many of the pool's addresses the Services of one namespace get. Default: no bound.
 	//
 	// +optional
 	Quota *PoolQuota `json:"quota,omitempty"`
 
-	// Retention is how long the address of a deleted Service waits for a Service of the same namespace
-	// and name to return, as a Go duration such as "30m". A retained address is given up early only when
-	// the pool is otherwise exhausted. Default 0: no wait.
+	// Retention is how long the address of a deleted Service waits for a Service of the same namespace and
+	// name to return: hours, minutes and seconds, such as "30m", "12h" or "1h30m", each number of at most six
+	// digits. Who waits is in status.retained, so that a restart of the controller ends no wait. A wait ends
+	// early only when the pool is otherwise exhausted: the address whose wait would end first is given up
+	// first. Default 0: no wait.
 	//
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule=`self == '0' || self != '' && self.matches('^([0-9]{1,6}([.][0-9]{1,9})?h)?([0-9]{1,6}([.][0-9]{1,9})?m)?([0-9]{1,6}([.][0-9]{1,9})?s)?([0-9]{1,6}([.][0-9]{1,9})?ms)?([0-9]{1,6}([.][0-9]{1,9})?(us|µs))?([0-9]{1,6}ns)?$')`,messageExpression=`'"' + self + '" is not how long to wait; write hours, minutes and seconds in this order, such as 30m, 12h or 1h30m, each number of at most six digits'`,message=`not how long to wait; write hours, minutes and seconds in this order, such as 30m, 12h or 1h30m, each number of at most six digits`
 	Retention *metav1.Duration `json:"retention,omitempty"`
 
 	// ConflictDetection says whether the segment is asked if a foreign host has an address before its
@@ -111,26 +118,29 @@ const (
 	ConflictDetectionProbe ConflictDetectionMode = "Probe"
 )
 
-// ServiceAllocation says which Services a pool is for. A Service must be in one of the namespaces, by
-// name or by selector, and match one of the service selectors; what is empty does not restrict.
+// ServiceAllocation says which Services a pool is for, also of those that ask for it. A Service must be in
+// a namespace that one of Namespaces names or one of NamespaceSelectors selects, unless both are empty, and
+// be selected by one of ServiceSelectors, unless there are none.
 type ServiceAllocation struct {
-	// Priority ranks the pools that fit a Service: the lowest number above zero goes first, and 0, the
-	// default, goes last. Pools of one rank go by name.
+	// Priority ranks the pools that may serve a Service. Those that are for certain Services only (with
+	// Namespaces, NamespaceSelectors or ServiceSelectors) go first. Among them, and among the others, the
+	// lowest number above zero goes first, and 0, the default, last. Pools of one rank go by name.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Priority int32 `json:"priority,omitempty"`
 
-	// Namespaces are the names of namespaces whose Services the pool is for.
+	// Namespaces are the names of namespaces whose Services the pool is for. They need not exist.
 	//
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
-	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')`,messageExpression=`'"' + self + '" is not the name of a namespace; write lowercase letters, digits and dashes, with a letter or digit at both ends'`,message=`not the name of a namespace; write lowercase letters, digits and dashes, with a letter or digit at both ends`
 	Namespaces []string `json:"namespaces,omitempty"`
 
-	// NamespaceSelectors select, by the namespace's labels, namespaces whose Services the pool is for.
+	// NamespaceSelectors select, by the namespace's labels, namespaces whose Services the pool is for, beside
+	// those of Namespaces.
 	//
 	// +optional
 	// +listType=atomic
@@ -147,8 +157,9 @@ type ServiceAllocation struct {
 
 // PoolQuota bounds the use of a pool.
 type PoolQuota struct {
-	// PerNamespace is the number of the pool's addresses, of both families together, that the Services of
-	// one namespace may hold.
+	// PerNamespace is how many of the pool's addresses, of both families together, the Services of one
+	// namespace may have; 0 for none. An address counts once, however many Services of the namespace share
+	// it. Retained addresses do not count. Who has more, because the quota was lowered, keeps it.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -167,7 +178,8 @@ type IPAddressPoolStatus struct {
 	// +optional
 	IPv6 *PoolFamilyStatus `json:"ipv6,omitempty"`
 
-	// Retained are the addresses that wait for the return of a deleted Service, by address, at most 4096.
+	// Retained are the addresses that wait for the return of a deleted Service, by address, at most 4096. The
+	// controller reads it when it starts.
 	//
 	// +optional
 	// +listType=atomic
@@ -187,7 +199,8 @@ type IPAddressPoolStatus struct {
 // PoolFamilyStatus counts a pool's addresses of one family. total and available are decimal numbers as
 // strings, since an IPv6 /64 alone has one address more than an unsigned 64-bit number can say.
 type PoolFamilyStatus struct {
-	// Total is the number of addresses that the pool may give out.
+	// Total is the number of addresses that the pool may give out: without excluded ones and those of older
+	// pools.
 	//
 	// +kubebuilder:validation:MaxLength=40
 	Total string `json:"total"`
@@ -197,13 +210,14 @@ type PoolFamilyStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	Assigned int64 `json:"assigned"`
 
-	// Retained is the number of addresses that wait for the return of a deleted Service.
+	// Retained is the number of addresses that wait for the return of a deleted Service. They count neither
+	// as assigned nor as available.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Retained int64 `json:"retained"`
 
-	// Available is the number of addresses that neither a Service has nor one that was deleted may want back.
+	// Available is the number of addresses that neither a Service has nor a deleted one may want back.
 	//
 	// +kubebuilder:validation:MaxLength=40
 	Available string `json:"available"`
@@ -257,8 +271,13 @@ type RetainedAddress struct {
 // +kubebuilder:printcolumn:name="V6-Used",type=integer,JSONPath=`.status.ipv6.assigned`
 // +kubebuilder:printcolumn:name="V6-Free",type=string,JSONPath=`.status.ipv6.available`
 // +kubebuilder:printcolumn:name="V6-Total",type=string,priority=1,JSONPath=`.status.ipv6.total`
-// +kubebuilder:printcolumn:name="Addresses",type=string,priority=1,JSONPath=`.spec.addresses`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="V4-Retained",type=integer,priority=1,JSONPath=`.status.ipv4.retained`
+// +kubebuilder:printcolumn:name="V6-Retained",type=integer,priority=1,JSONPath=`.status.ipv6.retained`
+// +kubebuilder:printcolumn:name="Auto-Assign",type=boolean,priority=1,JSONPath=`.spec.autoAssign`
+// +kubebuilder:printcolumn:name="Disabled",type=boolean,priority=1,JSONPath=`.spec.disabled`
+// +kubebuilder:printcolumn:name="Priority",type=integer,priority=1,JSONPath=`.spec.serviceAllocation.priority`
+// +kubebuilder:printcolumn:name="Addresses",type=string,priority=1,JSONPath=`.spec.addresses`
 // +kubebuilder:printcolumn:name="Age",type=date,priority=1,JSONPath=`.metadata.creationTimestamp`
 type IPAddressPool struct {
 	metav1.TypeMeta `json:",inline"`

@@ -3,6 +3,7 @@ package k8s
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -55,6 +56,36 @@ func dual(p corev1.IPFamilyPolicy) func(*corev1.Service) {
 	}
 }
 
+// ports are given as "TCP/80".
+func ports(list ...string) func(*corev1.Service) {
+	return func(s *corev1.Service) {
+		for _, p := range list {
+			protocol, number, _ := strings.Cut(p, "/")
+			n, err := strconv.Atoi(number)
+			if err != nil {
+				panic(err)
+			}
+			s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Protocol: corev1.Protocol(protocol), Port: int32(n)})
+		}
+	}
+}
+
+// addresses are the first n of 192.0.2.0/24, without the very first; many is their list.
+func addresses(n int) (list []netip.Addr) {
+	for a := netip.MustParseAddr("192.0.2.1"); len(list) < n; a = a.Next() {
+		list = append(list, a)
+	}
+	return list
+}
+
+func many(n int) string {
+	var list []string
+	for _, a := range addresses(n) {
+		list = append(list, a.String())
+	}
+	return strings.Join(list, ",")
+}
+
 func TestOurs(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -84,7 +115,7 @@ func TestOurs(t *testing.T) {
 }
 
 func TestRequest(t *testing.T) {
-	v4, v6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
+	v4, v4b, v6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("2001:db8::1")
 	key := lb.Key{Namespace: "default", Name: "web"}
 	single := func(addresses ...netip.Addr) allocator.Request {
 		return allocator.Request{Service: key, Families: []lb.Family{lb.IPv4}, Addresses: addresses}
@@ -93,10 +124,11 @@ func TestRequest(t *testing.T) {
 		return allocator.Request{Service: key, Families: []lb.Family{lb.IPv6, lb.IPv4}, Policy: p, Addresses: addresses}
 	}
 	tests := []struct {
-		name    string
-		svc     *corev1.Service
-		want    allocator.Request
-		problem string
+		name      string
+		svc       *corev1.Service
+		namespace map[string]string
+		want      allocator.Request
+		problem   string
 	}{
 		{name: "a bare Service", svc: web(), want: single()},
 		{name: "prefers both families, in its order", svc: web(dual(corev1.IPFamilyPolicyPreferDualStack)), want: both(lb.PreferDualStack)},
@@ -115,28 +147,40 @@ func TestRequest(t *testing.T) {
 			problem: `InvalidRequest: fairlead.dev/load-balancer-ips: "192.0.2.1;192.0.2.2" is not an IP address`},
 		{name: "an empty annotation", svc: web(annotated(AnnotationIPs, "")),
 			problem: "InvalidRequest: fairlead.dev/load-balancer-ips is empty; give an address, or remove it"},
-		{name: "two addresses of a family", svc: web(annotated(AnnotationIPs, "192.0.2.1,192.0.2.2")),
-			problem: "InvalidRequest: fairlead.dev/load-balancer-ips asks for 192.0.2.1 and 192.0.2.2; a Service has one IPv4 address"},
+		{name: "asks for several of a family, in its order", svc: web(annotated(AnnotationIPs, "192.0.2.2,192.0.2.1, 192.0.2.2")), want: single(v4b, v4)},
+		{name: "asks for as many as it may", svc: web(annotated(AnnotationIPs, many(16)+",192.0.2.1")), want: single(addresses(16)...)},
+		{name: "asks for too many", svc: web(annotated(AnnotationIPs, many(17))),
+			problem: "InvalidRequest: fairlead.dev/load-balancer-ips: more than 16 addresses; a Service may ask for 16"},
+		{name: "the field is one of the annotation's", svc: web(asked("192.0.2.1"), annotated(AnnotationIPs, "192.0.2.2,192.0.2.1")), want: single(v4b, v4)},
+		{name: "the field adds to the annotation", svc: web(asked("192.0.2.9"), annotated(AnnotationIPs, "192.0.2.2,192.0.2.1")),
+			problem: "InvalidRequest: spec.loadBalancerIP asks for 192.0.2.9 and fairlead.dev/load-balancer-ips for 192.0.2.2,192.0.2.1; make them agree, or remove one"},
+		{name: "an address that no Service can have", svc: web(annotated(AnnotationIPs, "192.0.2.1,224.0.0.1")),
+			problem: `InvalidRequest: fairlead.dev/load-balancer-ips: "224.0.0.1" reaches 224.0.0.0/4, multicast, which no Service can have`},
+		{name: "a loopback address in the field", svc: web(asked("::1")),
+			problem: `InvalidRequest: spec.loadBalancerIP: "::1" reaches ::1/128, loopback, which no Service can have`},
+		{name: "a link-local address", svc: web(asked("fe80::1")),
+			problem: `InvalidRequest: spec.loadBalancerIP: "fe80::1" reaches fe80::/10, link-local, which no Service can have`},
+		{name: "DHCP, as kube-vip has it in the field", svc: web(asked("0.0.0.0")),
+			problem: `InvalidRequest: spec.loadBalancerIP: "0.0.0.0" is no address of a Service; to kube-vip it means DHCP, which Fairlead does not speak: ask for an address of a pool, or for none to get any`},
 		{name: "a pool", svc: web(annotated(AnnotationPool, "edge")),
 			want: allocator.Request{Service: key, Families: []lb.Family{lb.IPv4}, Pool: "edge"}},
 		{name: "what it has", svc: web(has("192.0.2.1", "192.0.2.1", "2001:db8::1")),
 			want: allocator.Request{Service: key, Families: []lb.Family{lb.IPv4}, Current: []netip.Addr{v4, v6}}},
-		{name: "sharing is refused, not ignored", svc: web(annotated(AnnotationSharing, "key"), has("192.0.2.1")),
-			problem: "NotSupported: fairlead.dev/allow-shared-ip is not supported by this release yet; remove it"},
-		{name: "another system's way to ask for an address", svc: web(annotated("metallb.io/loadBalancerIPs", "192.0.2.1"), has("192.0.2.9")),
-			problem: "NotSupported: metallb.io/loadBalancerIPs is not supported by this release yet; write fairlead.dev/load-balancer-ips instead"},
-		{name: "another system's way to ask for a pool", svc: web(annotated("eip.openelb.kubesphere.io/v1alpha2", "edge")),
-			problem: "NotSupported: eip.openelb.kubesphere.io/v1alpha2 is not supported by this release yet; write fairlead.dev/address-pool instead"},
-		{name: "another system's way to share", svc: web(annotated("lbipam.cilium.io/sharing-key", "key")),
-			problem: "NotSupported: lbipam.cilium.io/sharing-key is not supported by this release yet; remove it"},
-		{name: "our way goes before another system's", svc: web(annotated("metallb.io/loadBalancerIPs", "192.0.2.9"), annotated(AnnotationIPs, "192.0.2.1")),
-			want: single(v4)},
-		{name: "what another system has noted asks for nothing", svc: web(annotated("metallb.io/ip-allocated-from-pool", "edge")), want: single()},
+		{name: "an empty pool", svc: web(annotated(AnnotationPool, " ")),
+			problem: "InvalidRequest: fairlead.dev/address-pool is empty; name a pool, or remove it"},
+		{name: "labels, its own and its namespace's", svc: web(func(s *corev1.Service) { s.Labels = map[string]string{"app": "web"} }), namespace: map[string]string{"team": "a"},
+			want: allocator.Request{Service: key, Families: []lb.Family{lb.IPv4}, Labels: map[string]string{"app": "web"}, NamespaceLabels: map[string]string{"team": "a"}}},
+		{name: "a sharing key, and the ports it takes", svc: web(annotated(AnnotationSharing, " key "), ports("TCP/443", "UDP/53", "TCP/80")),
+			want: allocator.Request{Service: key, Families: []lb.Family{lb.IPv4}, Sharing: lb.Sharing{Key: "key", Ports: []lb.Port{{Protocol: "TCP", Number: 80}, {Protocol: "TCP", Number: 443}, {Protocol: "UDP", Number: 53}}}}},
+		{name: "an empty sharing key", svc: web(annotated(AnnotationSharing, "")),
+			problem: "InvalidSharingKey: fairlead.dev/allow-shared-ip is empty; give a key, or remove it"},
 		{name: "no family", svc: web(func(s *corev1.Service) { s.Spec.IPFamilies = nil }), problem: "InvalidRequest: spec.ipFamilies is empty"},
+		{name: "a family that there is not", svc: web(func(s *corev1.Service) { s.Spec.IPFamilies = []corev1.IPFamily{"IPv4", "IPv5"} }),
+			problem: `UnknownFamily: spec.ipFamilies has "IPv5", which is neither IPv4 nor IPv6`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, problems := Request(tt.svc)
+			got, problems := Request(tt.svc, tt.namespace)
 			if tt.problem != "" {
 				if len(problems) != 1 || fmt.Sprintf("%s: %s", problems[0].Reason, problems[0].Message) != tt.problem {
 					t.Errorf("problems = %v, want %q", problems, tt.problem)
@@ -154,32 +198,4 @@ func TestRequest(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestNoAliasIsIgnored(t *testing.T) {
-	for _, a := range aliases {
-		_, problems := Request(web(annotated(a.alias, "x")))
-		if len(problems) != 1 || problems[0].Reason != ReasonNotSupported || !strings.Contains(problems[0].Message, a.alias) {
-			t.Errorf("%s: problems = %v", a.alias, problems)
-		}
-	}
-}
-
-func FuzzRequest(f *testing.F) {
-	f.Add("192.0.2.1,2001:db8::1", "192.0.2.1", "edge")
-	f.Add(",", "::ffff:192.0.2.1", "")
-	f.Add(" 192.0.2.1 ,192.0.2.1", "fe80::1%eth0", strings.Repeat("x", 300))
-	f.Fuzz(func(t *testing.T, ips, field, pool string) {
-		r, problems := Request(web(dual(corev1.IPFamilyPolicyPreferDualStack), annotated(AnnotationIPs, ips), asked(field), annotated(AnnotationPool, pool)))
-		if len(problems) > 0 {
-			return
-		}
-		seen := map[lb.Family]bool{}
-		for _, ip := range r.Addresses {
-			if !ip.IsValid() || seen[lb.FamilyOf(ip)] {
-				t.Errorf("addresses %v: more than one of a family, without a problem", r.Addresses)
-			}
-			seen[lb.FamilyOf(ip)] = true
-		}
-	})
 }

@@ -80,6 +80,26 @@ func WatchPools(c *Cluster, log *slog.Logger) *Watch {
 	return NewWatch("IPAddressPools", v1alpha1.NewIPAddressPoolInformer(c.Fairlead, 0, cache.Indexers{}), Trim, log)
 }
 
+// WatchL2Advertisements watches the L2Advertisements.
+func WatchL2Advertisements(c *Cluster, log *slog.Logger) *Watch {
+	return NewWatch("L2Advertisements", v1alpha1.NewL2AdvertisementInformer(c.Fairlead, 0, cache.Indexers{}), Trim, log)
+}
+
+// WatchNamespaces watches the Namespaces, of which only the labels are kept: pools select by them.
+func WatchNamespaces(c *Cluster, log *slog.Logger) *Watch {
+	return NewWatch("Namespaces", coreinformers.NewNamespaceInformer(c.Core, 0, cache.Indexers{}), trimNamespace, log)
+}
+
+func trimNamespace(object any) (any, error) {
+	n, ok := object.(*corev1.Namespace)
+	if !ok {
+		return object, nil // a tombstone
+	}
+	return &corev1.Namespace{TypeMeta: n.TypeMeta, ObjectMeta: metav1.ObjectMeta{
+		Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels,
+	}}, nil
+}
+
 // Trim takes from an object the metadata that nobody here reads: as a rule more than half of its memory.
 func Trim(object any) (any, error) {
 	accessor, err := meta.Accessor(object)
@@ -92,7 +112,10 @@ func Trim(object any) (any, error) {
 		delete(annotations, corev1.LastAppliedConfigAnnotation)
 	}
 	if svc, ok := object.(*corev1.Service); ok {
-		svc.Spec.Selector, svc.Spec.SessionAffinityConfig = nil, nil
+		svc.Spec.SessionAffinityConfig = nil
+		if !needsSelector(svc) || SharingKey(svc) == "" {
+			svc.Spec.Selector = nil
+		}
 	}
 	return object, nil
 }
