@@ -12,27 +12,29 @@ import (
 // Tell writes an event for each address that this node became the owner of.
 func (s *Speaker) Tell(changes []layer2.Change) {
 	for _, c := range changes {
-		if !c.Claimed {
-			continue
+		if c.Claimed {
+			for _, e := range s.ownerEvents(c) {
+				s.config.Events.Record(e)
+			}
 		}
-		object, exists, _ := s.services.GetStore().GetByKey(c.Service.String())
-		if !exists {
-			continue
-		}
-		svc := object.(*corev1.Service)
-		e := k8s.Event{
+	}
+}
+
+// ownerEvents are what the Services that share an address are told of its new owner.
+func (s *Speaker) ownerEvents(c layer2.Change) (events []k8s.Event) {
+	reason, message := "OwnerElected", fmt.Sprintf("%s answers for %s on %s", s.config.Node, c.Address, strings.Join(c.Interfaces, ", "))
+	if c.From != "" {
+		reason, message = "OwnerChanged", message+", taken over from "+c.From
+	}
+	for _, svc := range s.sharersOf(c.Address) {
+		events = append(events, k8s.Event{
 			About: corev1.ObjectReference{
 				APIVersion: "v1", Kind: "Service", Namespace: svc.Namespace, Name: svc.Name, UID: svc.UID,
 			},
-			Reason:  "OwnerElected",
-			Message: fmt.Sprintf("%s answers for %s on %s", s.config.Node, c.Address, strings.Join(c.Interfaces, ", ")),
-		}
-		address := c.Address
-		e.Still = func() bool { return s.config.Engine.Owns(address) }
-		if c.From != "" {
-			e.Reason = "OwnerChanged"
-			e.Message += ", taken over from " + c.From
-		}
-		s.config.Events.Record(e)
+			Reason:  reason,
+			Message: message,
+			Still:   func() bool { return s.config.Engine.Owns(c.Address) },
+		})
 	}
+	return events
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/allocator"
-	informers "github.com/fairlead-lb/fairlead/internal/generated/informers/externalversions/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/layer2"
 	"github.com/fairlead-lb/fairlead/internal/lb"
@@ -41,14 +40,16 @@ type Speaker struct {
 	queue  workqueue.TypedInterface[item]
 
 	services, slices, nodes, pools, advertisements *k8s.Watch
+	// tell is the engine's Update.
+	tell func(func(*layer2.Elector))
 
 	// The rest is the loop's alone.
 	byPool     *allocator.Allocator // which pool an address is of, by the same rule as the controller's
 	poolLabels map[string]labels.Set
 	adverts    map[string]*advertisement
 	known      map[string]node
-	vips       map[lb.Key][]layer2.VIP
-	holder     map[netip.Addr]lb.Key // the Service that an address counts for
+	shown      map[lb.Key][]netip.Addr   // what each Service's status has
+	vips       map[netip.Addr]layer2.VIP // what the engine was told
 	// peersChanged is told where the other nodes are.
 	peersChanged func(map[string]node)
 }
@@ -78,8 +79,8 @@ func New(c Config) *Speaker {
 	s := &Speaker{
 		config: c, queue: workqueue.NewTyped[item](), byPool: allocator.New(),
 		poolLabels: map[string]labels.Set{}, adverts: map[string]*advertisement{}, known: map[string]node{},
-		vips: map[lb.Key][]layer2.VIP{}, holder: map[netip.Addr]lb.Key{},
-		peersChanged: func(map[string]node) {},
+		shown: map[lb.Key][]netip.Addr{}, vips: map[netip.Addr]layer2.VIP{},
+		tell: c.Engine.Update, peersChanged: func(map[string]node) {},
 	}
 	s.services = k8s.WatchServices(c.Cluster, c.Log)
 	s.index(s.services, byIP, func(object any) ([]string, error) {
@@ -103,8 +104,7 @@ func New(c Config) *Speaker {
 	})
 	s.nodes = k8s.NewWatch("Nodes", coreinformers.NewNodeInformer(c.Cluster.Core, 0, cache.Indexers{}), trimNode, c.Log)
 	s.pools = k8s.WatchPools(c.Cluster, c.Log)
-	s.advertisements = k8s.NewWatch("L2Advertisements",
-		informers.NewL2AdvertisementInformer(c.Cluster.Fairlead, 0, cache.Indexers{}), k8s.Trim, c.Log)
+	s.advertisements = k8s.WatchL2Advertisements(c.Cluster, c.Log)
 
 	s.follow(s.services, func(o metav1.Object) item { return item{kindService, k8s.Key(o)} })
 	s.follow(s.slices, func(o metav1.Object) item { return item{kindService, serviceOf(o)} })
@@ -180,7 +180,7 @@ func (s *Speaker) Prepare(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	// In this order each Service is looked at once.
+	// In this order each address is looked at once.
 	s.readPools()
 	for _, o := range s.nodes.GetStore().List() {
 		s.setNode(k8s.Key(o.(*corev1.Node)))
