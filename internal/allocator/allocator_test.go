@@ -37,6 +37,9 @@ func addrs(texts ...string) (parsed []netip.Addr) {
 
 var equalAddr = cmp.Comparer(func(x, y netip.Addr) bool { return x == y })
 
+// epoch is when it is in tests that do not care.
+var epoch = time.Unix(1_000_000, 0)
+
 func key(name string) lb.Key { return lb.Key{Namespace: "default", Name: name} }
 
 var v4, v6, both = []lb.Family{lb.IPv4}, []lb.Family{lb.IPv6}, []lb.Family{lb.IPv4, lb.IPv6}
@@ -95,7 +98,7 @@ func TestDecide(t *testing.T) {
 			steps: []step{
 				{Request{Service: key("x"), Families: v4}, "192.0.2.1@a"},
 				{Request{Service: key("y"), Families: v4},
-					"PoolExhausted: pool a is exhausted: 1 of 1 IPv4 addresses in use; pool b has no IPv4 addresses, pending"},
+					"PoolExhausted: pool a: exhausted, 1 of 1 IPv4 addresses in use; pool b: no IPv4 addresses, pending"},
 			},
 		},
 		{
@@ -124,11 +127,14 @@ func TestDecide(t *testing.T) {
 			},
 		},
 		{
-			name:  "refuses two requested addresses of one family",
+			name:  "gives several requested addresses of one family, and says which of them it cannot",
 			pools: []lb.Pool{aged(t, "a", 1, "192.0.2.1-192.0.2.9")},
 			steps: []step{
-				{Request{Service: key("x"), Families: v4, Addresses: addrs("192.0.2.1", "192.0.2.2")},
-					"InvalidRequest: 192.0.2.1 and 192.0.2.2 are asked for: a Service has one address of a family, pending"},
+				{Request{Service: key("x"), Families: v4, Addresses: addrs("192.0.2.3", "192.0.2.2")}, "192.0.2.3@a, 192.0.2.2@a"},
+				{Request{Service: key("y"), Families: v4, Addresses: addrs("192.0.2.2", "192.0.2.5")},
+					"192.0.2.5@a, AddressInUse: the requested address 192.0.2.2 is in use by Service default/x, pending"},
+				{Request{Service: key("x"), Families: v4, Addresses: addrs("192.0.2.3")}, "192.0.2.3@a"},
+				{Request{Service: key("y"), Families: v4, Addresses: addrs("192.0.2.2", "192.0.2.5")}, "192.0.2.2@a, 192.0.2.5@a"},
 			},
 		},
 		{
@@ -165,7 +171,7 @@ func TestDecide(t *testing.T) {
 			pools: []lb.Pool{aged(t, "a", 1, "192.0.2.1")},
 			steps: []step{
 				{Request{Service: key("x"), Families: both, Policy: lb.RequireDualStack},
-					"PoolExhausted: pool a has no IPv6 addresses, pending"},
+					"NoAddressOfFamily: pool a: no IPv6 addresses, pending"},
 				{Request{Service: key("y"), Families: v4}, "192.0.2.1@a"},
 			},
 		},
@@ -174,7 +180,7 @@ func TestDecide(t *testing.T) {
 			pools: []lb.Pool{aged(t, "a", 1, "192.0.2.1")},
 			steps: []step{
 				{Request{Service: key("x"), Families: both, Policy: lb.PreferDualStack},
-					"192.0.2.1@a, PoolExhausted: pool a has no IPv6 addresses"},
+					"192.0.2.1@a, NoAddressOfFamily: pool a: no IPv6 addresses"},
 			},
 		},
 		{
@@ -232,7 +238,7 @@ func TestNotAdopted(t *testing.T) {
 	d := a.Decide(Request{Service: key("y"), Families: v4, Current: addrs("192.0.2.1", "198.51.100.1", "2001:db8::1")})
 	want := []NotAdopted{
 		{addrs("192.0.2.1")[0], Refusal{ReasonInUse, "192.0.2.1 is in use by Service default/x"}},
-		{addrs("198.51.100.1")[0], Refusal{ReasonNotInPool, "no pool holds 198.51.100.1"}},
+		{addrs("198.51.100.1")[0], Refusal{ReasonInvalidRequest, "198.51.100.1 is one more IPv4 address than the Service asks for"}},
 		{addrs("2001:db8::1")[0], Refusal{ReasonInvalidRequest, "2001:db8::1 is of a family that the Service does not have"}},
 	}
 	if diff := cmp.Diff(want, d.NotAdopted, equalAddr); diff != "" {
@@ -269,15 +275,15 @@ func TestWaiting(t *testing.T) {
 	t.Run("a Service that waits for one address is asked when that one is free", func(t *testing.T) {
 		a := newFull(t)
 		a.Decide(Request{Service: key("w"), Families: v4, Addresses: addrs("192.0.2.1")})
-		if diff := cmp.Diff([]lb.Key{key("w")}, a.Release(key("holder"))); diff != "" {
+		if diff := cmp.Diff([]lb.Key{key("w")}, a.Release(key("holder"), epoch)); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
 	t.Run("a Service that left is not asked", func(t *testing.T) {
 		a := newFull(t)
 		a.Decide(Request{Service: key("w"), Families: v4})
-		a.Release(key("w"))
-		if again := a.Release(key("holder")); len(again) > 0 {
+		a.Release(key("w"), epoch)
+		if again := a.Release(key("holder"), epoch); len(again) > 0 {
 			t.Errorf("asked %v", again)
 		}
 	})
@@ -337,13 +343,13 @@ func TestSetPools(t *testing.T) {
 			name:   "an address leaves when no pool holds it",
 			before: []lb.Pool{aged(t, "a", 1, "192.0.2.0/24")},
 			after:  []lb.Pool{aged(t, "a", 1, "192.0.2.0/30")},
-			change: PoolChange{Losses: []Loss{{key("x"), addrs("192.0.2.5")[0], "a"}}, Again: []lb.Key{key("x")}},
+			change: PoolChange{Losses: []Loss{{key("x"), addrs("192.0.2.5")[0], "no pool holds 192.0.2.5 any more; it was of pool a"}}, Again: []lb.Key{key("x")}},
 			want:   "AddressNotInPool: no pool holds the requested address 192.0.2.5, pending",
 		},
 		{
 			name:   "an address leaves when its pool is deleted",
 			before: []lb.Pool{aged(t, "a", 1, "192.0.2.0/24")},
-			change: PoolChange{Losses: []Loss{{key("x"), addrs("192.0.2.5")[0], "a"}}, Again: []lb.Key{key("x")}},
+			change: PoolChange{Losses: []Loss{{key("x"), addrs("192.0.2.5")[0], "no pool holds 192.0.2.5 any more; it was of pool a"}}, Again: []lb.Key{key("x")}},
 			want:   "AddressNotInPool: no pool holds the requested address 192.0.2.5, pending",
 		},
 		{

@@ -47,7 +47,7 @@ func BenchmarkAssign(b *testing.B) {
 				if d := a.Decide(one); !d.Satisfied {
 					b.Fatal(d.Refusals)
 				}
-				a.Release(one.Service)
+				a.Release(one.Service, epoch)
 			}
 		})
 	}
@@ -57,7 +57,7 @@ func BenchmarkAssign(b *testing.B) {
 		one := Request{Service: lb.Key{Namespace: "default", Name: "one-more"}, Families: v6}
 		for b.Loop() {
 			a.Decide(one)
-			a.Release(one.Service)
+			a.Release(one.Service, epoch)
 		}
 	})
 }
@@ -69,12 +69,12 @@ func BenchmarkAssignFragmented(b *testing.B) {
 			list := requests(2*n, v4)
 			a := filled(b, wide(2*n), list)
 			for i := 0; i < len(list); i += 2 {
-				a.Release(list[i].Service)
+				a.Release(list[i].Service, epoch)
 			}
 			one := Request{Service: lb.Key{Namespace: "default", Name: "one-more"}, Families: v4}
 			for b.Loop() {
 				a.Decide(one)
-				a.Release(one.Service)
+				a.Release(one.Service, epoch)
 			}
 		})
 	}
@@ -109,7 +109,7 @@ func BenchmarkExhausted(b *testing.B) {
 				a.Decide(r)
 			}
 			for b.Loop() {
-				next := a.Release(holder)
+				next := a.Release(holder, epoch)
 				a.Decide(Request{Service: next[0], Families: v4})
 				a.Decide(Request{Service: holder, Families: v4})
 				holder = next[0]

@@ -72,7 +72,7 @@ func (w *world) step(op, x, y byte) {
 	case 3:
 		delete(w.requests, name)
 		delete(w.has, name)
-		again = w.a.Release(name)
+		again = w.a.Release(name, epoch)
 	}
 	// as the controller does: until nobody is left to ask
 	for rounds := 0; len(again) > 0; rounds++ {
@@ -158,7 +158,7 @@ func (w *world) check() {
 			if !w.inPools(addr) {
 				w.t.Fatalf("%s has %s, which is in no pool", k, addr)
 			}
-			if h, ok := w.a.Holder(addr); !ok || h != k {
+			if h := w.a.Holders(addr); len(h) != 1 || h[0] != k {
 				w.t.Fatalf("%s has %s, but the allocator says %s", k, addr, h)
 			}
 		}
@@ -169,7 +169,7 @@ func (w *world) check() {
 	// total, used and free agree, and no two pools hold one address
 	sum := [2]int64{}
 	for _, p := range w.a.pools {
-		usage, _ := w.a.Usage(p.name)
+		usage, _ := w.a.Usage(p.Name)
 		for _, f := range lb.Families {
 			free := int64(0)
 			p.free.tree.Scan(func(e entry[struct{}]) bool {
@@ -187,7 +187,7 @@ func (w *world) check() {
 				return true
 			})
 			if usage[f].Available.Cmp(big.NewInt(free)) != 0 {
-				w.t.Fatalf("pool %s says %s %s available, there are %d", p.name, usage[f].Available, f, free)
+				w.t.Fatalf("pool %s says %s %s available, there are %d", p.Name, usage[f].Available, f, free)
 			}
 			sum[f] += usage[f].Total.Int64()
 		}
