@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync/atomic"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
@@ -38,13 +39,15 @@ type Config struct {
 // Controller is the task that assigns addresses.
 type Controller struct {
 	Config
-	metrics      *metrics
-	recorder     *k8s.Recorder
-	serviceWatch *k8s.Watch
-	poolWatch    *k8s.Watch
+	metrics  *metrics
+	recorder *k8s.Recorder
+	// The last two decide nothing about what a Service has already.
+	serviceWatch, poolWatch, namespaceWatch, advertisementWatch *k8s.Watch
 
-	serviceLister corelisters.ServiceLister
-	poolLister    listers.IPAddressPoolLister
+	serviceLister       corelisters.ServiceLister
+	poolLister          listers.IPAddressPoolLister
+	namespaceLister     corelisters.NamespaceLister
+	advertisementLister listers.L2AdvertisementLister
 	// queue is the present term's; nil while another controller leads.
 	queue atomic.Pointer[queue]
 }
@@ -52,31 +55,47 @@ type Controller struct {
 // New makes a controller. It starts nothing.
 func New(c Config) (*Controller, error) {
 	r := &Controller{
-		Config:       c,
-		metrics:      newMetrics(c.Metrics),
-		recorder:     k8s.NewRecorder(c.Cluster, "fairlead-controller", c.Identity, c.Log, c.Metrics),
-		serviceWatch: k8s.WatchServices(c.Cluster, c.Log),
-		poolWatch:    k8s.WatchPools(c.Cluster, c.Log),
+		Config:             c,
+		metrics:            newMetrics(c.Metrics),
+		recorder:           k8s.NewRecorder(c.Cluster, "fairlead-controller", c.Identity, c.Log, c.Metrics),
+		serviceWatch:       k8s.WatchServices(c.Cluster, c.Log),
+		poolWatch:          k8s.WatchPools(c.Cluster, c.Log),
+		namespaceWatch:     k8s.WatchNamespaces(c.Cluster, c.Log),
+		advertisementWatch: k8s.WatchL2Advertisements(c.Cluster, c.Log),
 	}
 	r.serviceLister = corelisters.NewServiceLister(r.serviceWatch.GetIndexer())
 	r.poolLister = listers.NewIPAddressPoolLister(r.poolWatch.GetIndexer())
-	_, err := r.serviceWatch.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    r.serviceChanged,
-		UpdateFunc: func(_, now any) { r.serviceChanged(now) },
-		DeleteFunc: r.serviceChanged,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("handling Services: %w", err)
+	r.namespaceLister = corelisters.NewNamespaceLister(r.namespaceWatch.GetIndexer())
+	r.advertisementLister = listers.NewL2AdvertisementLister(r.advertisementWatch.GetIndexer())
+	all := func(i item) cache.ResourceEventHandlerFuncs {
+		return cache.ResourceEventHandlerFuncs{
+			AddFunc:    func(any) { r.enqueue(i) },
+			UpdateFunc: func(_, _ any) { r.enqueue(i) },
+			DeleteFunc: func(any) { r.enqueue(i) },
+		}
 	}
-	_, err = r.poolWatch.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { r.enqueue(allPools) },
-		UpdateFunc: r.poolUpdated,
-		DeleteFunc: func(any) { r.enqueue(allPools) },
-	})
-	if err != nil {
-		return nil, fmt.Errorf("handling IPAddressPools: %w", err)
+	pools := all(allPools)
+	pools.UpdateFunc = r.poolUpdated
+	for watch, handler := range map[*k8s.Watch]cache.ResourceEventHandler{
+		r.serviceWatch: cache.ResourceEventHandlerFuncs{
+			AddFunc:    r.serviceChanged,
+			UpdateFunc: func(_, now any) { r.serviceChanged(now) },
+			DeleteFunc: r.serviceChanged,
+		},
+		r.poolWatch:          pools,
+		r.namespaceWatch:     cache.ResourceEventHandlerFuncs{AddFunc: r.namespaceAdded, UpdateFunc: r.namespaceUpdated},
+		r.advertisementWatch: all(allStatuses),
+	} {
+		if _, err := watch.AddEventHandler(handler); err != nil {
+			return nil, fmt.Errorf("following what is watched: %w", err)
+		}
 	}
 	return r, nil
+}
+
+// watches are all that has to be in memory before anything is decided.
+func (c *Controller) watches() []*k8s.Watch {
+	return []*k8s.Watch{c.serviceWatch, c.poolWatch, c.namespaceWatch, c.advertisementWatch}
 }
 
 // Run watches, and decides while it leads, until ctx ends.
@@ -88,12 +107,15 @@ func (c *Controller) Run(ctx context.Context) error {
 	recorder.Go(func() error { return c.recorder.Run(recording) })
 
 	group, ctx := errgroup.WithContext(ctx)
-	for _, task := range []interface{ Run(context.Context) error }{
-		// The watches run while another controller leads too, so that a takeover finds everything in memory.
-		c.serviceWatch, c.poolWatch,
+	tasks := []interface{ Run(context.Context) error }{
 		&gossipKey{c.Cluster.Core, c.Namespace, c.Log},
 		newElection(c),
-	} {
+	}
+	// The watches run while another controller leads too, so that a takeover finds everything in memory.
+	for _, w := range c.watches() {
+		tasks = append(tasks, w)
+	}
+	for _, task := range tasks {
 		group.Go(func() error { return task.Run(ctx) })
 	}
 	err := group.Wait()
@@ -103,13 +125,18 @@ func (c *Controller) Run(ctx context.Context) error {
 
 // Ready returns nil once everything is in memory that a decision needs, else what is missing.
 func (c *Controller) Ready() error {
-	if c.serviceWatch.HasSynced() && c.poolWatch.HasSynced() {
+	var waiting []error
+	for _, w := range c.watches() {
+		waiting = append(waiting, w.Waiting())
+	}
+	err := errors.Join(waiting...)
+	if err == nil {
 		return nil
 	}
-	if err := c.Cluster.Reached(); err != nil {
-		return fmt.Errorf("waiting for the API server: %w", err)
+	if unreached := c.Cluster.Reached(); unreached != nil {
+		return fmt.Errorf("waiting for the API server: %w", unreached)
 	}
-	return errors.Join(c.serviceWatch.Waiting(), c.poolWatch.Waiting())
+	return err
 }
 
 func (c *Controller) enqueue(i item) {
@@ -136,4 +163,30 @@ func (c *Controller) poolUpdated(before, now any) {
 		return
 	}
 	c.enqueue(item{poolStatus, lb.Key{Name: is.Name}})
+}
+
+func (c *Controller) namespaceAdded(object any) {
+	if n, ok := object.(*corev1.Namespace); ok {
+		c.enqueue(item{namespace, lb.Key{Namespace: n.Name}})
+	}
+}
+
+func (c *Controller) namespaceUpdated(before, now any) {
+	was, is := before.(*corev1.Namespace), now.(*corev1.Namespace)
+	if !maps.Equal(was.Labels, is.Labels) {
+		c.namespaceAdded(is)
+	}
+}
+
+func (c *Controller) namespaceLabels(name string) map[string]string {
+	n, err := c.namespaceLister.Get(name)
+	if err != nil {
+		return nil
+	}
+	return n.Labels
+}
+
+func (c *Controller) namespaceKnown(name string) bool {
+	_, err := c.namespaceLister.Get(name)
+	return err == nil
 }

@@ -46,12 +46,12 @@ func TestServices(t *testing.T) {
 		w.service("db")
 		w.settle()
 		w.expect("web", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
-		w.expect("db", "PoolExhausted: pool edge is exhausted: 1 of 1 IPv4 addresses in use")
+		w.expect("db", "PoolExhausted: pool edge: exhausted, 1 of 1 IPv4 addresses in use")
 		w.delete("web")
 		w.settle()
 		w.expect("db", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
 		w.expectEvents("web", "Normal AddressAssigned: assigned 192.0.2.200 from pool edge")
-		w.expectEvents("db", "Warning PoolExhausted: pool edge is exhausted: 1 of 1 IPv4 addresses in use",
+		w.expectEvents("db", "Warning PoolExhausted: pool edge: exhausted, 1 of 1 IPv4 addresses in use",
 			"Normal AddressAssigned: assigned 192.0.2.200 from pool edge")
 	})
 
@@ -77,12 +77,12 @@ func TestServices(t *testing.T) {
 		w.settle()
 		w.expect("d", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
 		w.expect("c", "192.0.2.201 Assigned: 192.0.2.201 from pool edge")
-		w.expect("b", "PoolExhausted: pool edge is exhausted: 2 of 2 IPv4 addresses in use")
-		w.expect("a", "PoolExhausted: pool edge is exhausted: 2 of 2 IPv4 addresses in use")
+		w.expect("b", "PoolExhausted: pool edge: exhausted, 2 of 2 IPv4 addresses in use")
+		w.expect("a", "PoolExhausted: pool edge: exhausted, 2 of 2 IPv4 addresses in use")
 		w.pool("edge", "192.0.2.200-192.0.2.202")
 		w.settle()
 		w.expect("b", "192.0.2.202 Assigned: 192.0.2.202 from pool edge")
-		w.expect("a", "PoolExhausted: pool edge is exhausted: 3 of 3 IPv4 addresses in use")
+		w.expect("a", "PoolExhausted: pool edge: exhausted, 3 of 3 IPv4 addresses in use")
 	})
 
 	scenario(t, "who has one family of two is told what is true of the other", func(t *testing.T, w *world) {
@@ -98,10 +98,10 @@ func TestServices(t *testing.T) {
 			})
 			w.settle()
 		}
-		w.expect("mail", "2001:db8::2 Assigned: 2001:db8::2 from pool edge; nothing more, as pool edge is exhausted: 1 of 1 IPv4 addresses in use")
+		w.expect("mail", "2001:db8::2 Assigned: 2001:db8::2 from pool edge; nothing more, as pool edge: exhausted, 1 of 1 IPv4 addresses in use")
 		w.pool("edge", "2001:db8::1-2001:db8::2", "192.0.2.200-192.0.2.201")
 		w.settle()
-		w.expect("mail", "2001:db8::2 Assigned: 2001:db8::2 from pool edge; nothing more, as pool edge is exhausted: 2 of 2 IPv4 addresses in use")
+		w.expect("mail", "2001:db8::2 Assigned: 2001:db8::2 from pool edge; nothing more, as pool edge: exhausted, 2 of 2 IPv4 addresses in use")
 	})
 
 	scenario(t, "another's class is not touched", func(t *testing.T, w *world) {
@@ -127,21 +127,7 @@ func TestServices(t *testing.T) {
 		w.expect("db", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
 		w.edit("web", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeLoadBalancer })
 		w.settle()
-		w.expect("web", "PoolExhausted: pool edge is exhausted: 1 of 1 IPv4 addresses in use")
-	})
-
-	scenario(t, "sharing is refused in words, and the address stays", func(t *testing.T, w *world) {
-		w.pool("edge", "192.0.2.200-192.0.2.201")
-		w.service("web", showing("192.0.2.201"), annotate(k8s.AnnotationSharing, "key"))
-		w.service("new", annotate(k8s.AnnotationSharing, "key"))
-		_, stop := w.run()
-		defer stop()
-		const refusal = "NotSupported: fairlead.dev/allow-shared-ip is not supported by this release yet; remove it"
-		w.expect("web", "192.0.2.201 "+refusal+"; keeps 192.0.2.201 from pool edge")
-		w.expect("new", refusal)
-		w.edit("new", func(s *corev1.Service) { delete(s.Annotations, k8s.AnnotationSharing) })
-		w.settle()
-		w.expect("new", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+		w.expect("web", "PoolExhausted: pool edge: exhausted, 1 of 1 IPv4 addresses in use")
 	})
 
 	scenario(t, "a status edited by hand is mended", func(t *testing.T, w *world) {
@@ -232,10 +218,12 @@ func TestStart(t *testing.T) {
 		if after := len(w.events("web")); after != before || before != 1 {
 			t.Errorf("%d events before a restart, %d after", before, after)
 		}
-		w.expect("waiting", "PoolExhausted: pool edge is exhausted: 2 of 2 IPv4 addresses in use")
+		w.expect("waiting", "PoolExhausted: pool edge: exhausted, 2 of 2 IPv4 addresses in use")
 	})
 
 	scenario(t, "what a Service shows is its own before another gets something new", func(t *testing.T, w *world) {
+		const unheld = "the status has 198.51.100.1, which no pool holds: it is neither announced nor replaced; " +
+			"add it to a pool, or ask for another address"
 		w.pool("edge", "192.0.2.200-192.0.2.201")
 		w.service("oldest") // has nothing
 		w.age()
@@ -247,11 +235,13 @@ func TestStart(t *testing.T) {
 		_, stop := w.run()
 		defer stop()
 		w.expect("youngest", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
-		w.expect("lost", "192.0.2.201 Assigned: 192.0.2.201 from pool edge")
+		w.expect("lost", "198.51.100.1 NotAdopted: "+unheld)
 		w.expect("asks", "AddressInUse: the requested address 192.0.2.200 is in use by Service default/youngest")
-		w.expect("oldest", "PoolExhausted: pool edge is exhausted: 2 of 2 IPv4 addresses in use")
-		w.expectEvents("lost", "Warning NotAdopted: the status has 198.51.100.1, which cannot be kept: no pool holds 198.51.100.1",
-			"Normal AddressAssigned: assigned 192.0.2.201 from pool edge")
+		w.expect("oldest", "192.0.2.201 Assigned: 192.0.2.201 from pool edge")
+		w.expectEvents("lost", "Warning NotAdopted: "+unheld)
+		w.pool("restored", "198.51.100.0/24")
+		w.settle()
+		w.expect("lost", "198.51.100.1 Assigned: 198.51.100.1 from pool restored")
 	})
 
 	scenario(t, "of two that show the same address the older keeps it", func(t *testing.T, w *world) {

@@ -10,13 +10,14 @@ import (
 
 // metrics have no label whose values grow with the number of Services.
 type metrics struct {
-	leader        prometheus.Gauge
-	services      *prometheus.GaugeVec
-	total, used   *prometheus.GaugeVec
-	decisions     *prometheus.CounterVec
-	writes        *prometheus.CounterVec
-	writeDuration *prometheus.HistogramVec
-	queue         prometheus.Gauge
+	leader   prometheus.Gauge
+	services *prometheus.GaugeVec
+	// by pool and family
+	total, used, retained, available *prometheus.GaugeVec
+	decisions                        *prometheus.CounterVec
+	writes                           *prometheus.CounterVec
+	writeDuration                    *prometheus.HistogramVec
+	queue                            prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -34,6 +35,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			"Addresses that a pool may give out. Of the leader only."), []string{"pool", "family"}),
 		used: prometheus.NewGaugeVec(gauge("pool_addresses_assigned",
 			"Addresses of a pool that Services have. Of the leader only."), []string{"pool", "family"}),
+		retained: prometheus.NewGaugeVec(gauge("pool_addresses_retained",
+			"Addresses of a pool that wait for the return of a deleted Service. Of the leader only."), []string{"pool", "family"}),
+		available: prometheus.NewGaugeVec(gauge("pool_addresses_available",
+			"Addresses of a pool that no Service has and none waits for. Of the leader only."), []string{"pool", "family"}),
 		decisions: prometheus.NewCounterVec(counter("decisions_total",
 			"Decisions on a Service by result: assigned, pending, released."), []string{"result"}),
 		writes: prometheus.NewCounterVec(counter("writes_total",
@@ -45,7 +50,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}, []string{"object"}),
 		queue: prometheus.NewGauge(gauge("queue_length", "Services and pools that wait for a decision.")),
 	}
-	r.MustRegister(m.leader, m.services, m.total, m.used, m.decisions, m.writes, m.writeDuration, m.queue)
+	r.MustRegister(m.leader, m.services, m.total, m.used, m.retained, m.available, m.decisions, m.writes, m.writeDuration, m.queue)
 	return m
 }
 
@@ -54,19 +59,31 @@ func (m *metrics) reset() {
 	m.leader.Set(0)
 	m.queue.Set(0)
 	m.services.Reset()
-	m.total.Reset()
-	m.used.Reset()
+	for _, g := range m.pools() {
+		g.Reset()
+	}
 }
 
+func (m *metrics) pools() []*prometheus.GaugeVec {
+	return []*prometheus.GaugeVec{m.total, m.used, m.retained, m.available}
+}
+
+// pool shows the use of a pool; the zero value removes it.
 func (m *metrics) pool(name string, usage [2]allocator.Usage) {
 	for _, f := range lb.Families {
-		if usage[f].Total == nil || usage[f].Total.Sign() == 0 {
-			m.total.DeleteLabelValues(name, f.String())
-			m.used.DeleteLabelValues(name, f.String())
+		u := usage[f]
+		if !u.First.IsValid() {
+			for _, g := range m.pools() {
+				g.DeleteLabelValues(name, f.String())
+			}
 			continue
 		}
-		total, _ := new(big.Float).SetInt(usage[f].Total).Float64()
-		m.total.WithLabelValues(name, f.String()).Set(total)
-		m.used.WithLabelValues(name, f.String()).Set(float64(usage[f].Assigned))
+		set := func(g *prometheus.GaugeVec, value float64) { g.WithLabelValues(name, f.String()).Set(value) }
+		total, _ := new(big.Float).SetInt(u.Total).Float64()
+		available, _ := new(big.Float).SetInt(u.Available).Float64()
+		set(m.total, total)
+		set(m.used, float64(u.Assigned))
+		set(m.retained, float64(u.Retained))
+		set(m.available, available)
 	}
 }

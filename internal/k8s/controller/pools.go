@@ -3,11 +3,14 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/allocator"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/lb"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -20,6 +23,8 @@ type poolMemory struct {
 	// scheduled is true while a look at the status is due, now or later.
 	scheduled bool
 	written   time.Time
+	// unadvertised is since when no advertisement selects the pool; zero if one does.
+	unadvertised time.Time
 }
 
 // poolInterval bounds how often a pool's status is written: it changes with every assignment.
@@ -29,10 +34,12 @@ const poolInterval = time.Second
 func (t *term) readPools() {
 	objects, _ := t.poolLister.List(labels.Everything()) // a lister's List does not fail
 	pools := make([]lb.Pool, 0, len(objects))
+	t.selecting = false
 	present := make(map[string]*poolMemory, len(objects))
 	for _, object := range objects {
 		pool, problems := k8s.Pool(object)
 		pools = append(pools, pool)
+		t.selecting = t.selecting || len(pool.NamespaceSelectors) > 0
 		memory := t.pools[pool.Name]
 		if memory == nil {
 			memory = &poolMemory{}
@@ -53,12 +60,10 @@ func (t *term) readPools() {
 	}
 	for _, l := range change.Losses {
 		if k := t.known[l.Service]; k != nil {
-			k.leave(l.Address, "AddressLost", fmt.Sprintf("no pool holds %s any more; it was of pool %s", l.Address, l.Pool))
+			k.leave(l.Address, "AddressLost", l.Message)
 		}
 	}
 	t.again(change.Again)
-	// What the others that were refused something were told of the pools may not be true any more.
-	t.again(t.refused())
 	for name := range t.pools {
 		t.schedule(name)
 	}
@@ -81,6 +86,47 @@ func (t *term) schedule(name string) {
 	t.work.AddAfter(item{poolStatus, lb.Key{Name: name}}, poolInterval-time.Since(memory.written))
 }
 
+// scheduleExpiry has the waits of retained addresses ended when they are over.
+func (t *term) scheduleExpiry() {
+	next, ok := t.alloc.NextExpiry()
+	if ok && (t.expiry.IsZero() || next.Before(t.expiry)) {
+		t.expiry = next
+		t.work.AddAfter(endRetention, time.Until(next))
+	}
+}
+
+// tellGivenUp says on a pool that a Service, the pool being exhausted, got an address that waited for another.
+func (t *term) tellGivenUp(r allocator.Retained, to lb.Key) {
+	pool, err := t.poolLister.Get(r.Pool)
+	if err != nil {
+		return
+	}
+	t.recorder.Record(k8s.Event{About: poolReference(pool), Reason: reasonGivenUp, Message: fmt.Sprintf(
+		"%s, retained for Service %s until %s, was given to Service %s: the pool is otherwise exhausted",
+		r.Address, r.Service, r.Until.UTC().Format(time.RFC3339), to)})
+}
+
+// unadvertisedFor is how long a pool must be without an advertisement until its status says so: as a rule both
+// come in one file.
+const unadvertisedFor = 2 * time.Second
+
+// advertised tells whether an advertisement selects a pool, or did a moment ago.
+func (t *term) advertised(pool *v1alpha1.IPAddressPool, memory *poolMemory, now time.Time) bool {
+	all, _ := t.advertisementLister.List(labels.Everything()) // a lister's List does not fail
+	if slices.ContainsFunc(all, func(a *v1alpha1.L2Advertisement) bool {
+		selection, err := k8s.SelectPools(a)
+		return err == nil && selection.Selects(pool.Name, pool.Labels)
+	}) {
+		memory.unadvertised = time.Time{}
+		return true
+	}
+	if memory.unadvertised.IsZero() {
+		memory.unadvertised = now
+		t.work.AddAfter(item{poolStatus, lb.Key{Name: pool.Name}}, unadvertisedFor)
+	}
+	return now.Sub(memory.unadvertised) < unadvertisedFor && !meta.IsStatusConditionTrue(pool.Status.Conditions, v1alpha1.ConditionNotAdvertised)
+}
+
 // decidePoolStatus compares a pool's status with what the allocator says, and returns what has to be
 // written, nil if nothing.
 func (t *term) decidePoolStatus(name string) *job {
@@ -101,7 +147,10 @@ func (t *term) decidePoolStatus(name string) *job {
 	}
 	usage, _ := t.alloc.Usage(name)
 	t.metrics.pool(name, usage)
-	patch, events := poolChangeOf(pool, poolState{usage, memory.conflicts, memory.problems}, now)
+	patch, events := poolChangeOf(pool, poolState{
+		usage: usage, retained: t.alloc.Retained(name), conflicts: memory.conflicts, problems: memory.problems,
+		advertised: t.advertised(pool, memory, now),
+	}, now)
 	if patch == nil {
 		return nil
 	}

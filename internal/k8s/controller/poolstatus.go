@@ -18,28 +18,37 @@ import (
 
 // poolState is what the controller knows of a pool.
 type poolState struct {
-	usage [2]allocator.Usage
+	usage    [2]allocator.Usage
+	retained []allocator.Retained
 	// conflicts are those in which this pool is the younger.
 	conflicts []allocator.Conflict
-	// problems are entries of spec.addresses that cannot be read.
-	problems []string
+	// problems are what cannot be read of the spec.
+	problems   []string
+	advertised bool
 }
 
 // Reasons of a pool's conditions and events.
 const (
-	reasonReady            = "InForce"
-	reasonConflicting      = "Conflicting"
-	reasonNoOverlap        = "NoOverlap"
-	reasonInvalidAddresses = "InvalidAddresses"
-	reasonResolved         = "ConflictResolved"
+	reasonReady         = "InForce"
+	reasonConflicting   = "Conflicting"
+	reasonNoOverlap     = "NoOverlap"
+	reasonInvalidSpec   = "InvalidSpec"
+	reasonResolved      = "ConflictResolved"
+	reasonDisabled      = "Disabled"
+	reasonExhausted     = "Exhausted"
+	reasonAvailable     = "Available"
+	reasonNotAdvertised = "NotAdvertised"
+	reasonAdvertised    = "Advertised"
+	reasonGivenUp       = "RetainedAddressGivenUp"
 )
 
 // poolChangeOf compares a pool's status with what is known of it. It returns a nil patch if they agree,
 // and the transitions to tell of.
 func poolChangeOf(pool *v1alpha1.IPAddressPool, s poolState, now time.Time) (patch []byte, events []k8s.Event) {
 	want := v1alpha1.IPAddressPoolStatus{
-		IPv4: familyStatus(s.usage[lb.IPv4]),
-		IPv6: familyStatus(s.usage[lb.IPv6]),
+		IPv4:     familyStatus(s.usage[lb.IPv4]),
+		IPv6:     familyStatus(s.usage[lb.IPv6]),
+		Retained: k8s.RetainedStatus(s.retained),
 	}
 	for _, c := range pool.Status.Conditions {
 		want.Conditions = append(want.Conditions, *c.DeepCopy())
@@ -47,44 +56,54 @@ func poolChangeOf(pool *v1alpha1.IPAddressPool, s poolState, now time.Time) (pat
 	tell := func(warning bool, reason, message string) {
 		events = append(events, k8s.Event{About: poolReference(pool), Warning: warning, Reason: reason, Message: message})
 	}
-	set := func(kind string, status metav1.ConditionStatus, reason, message string) (before *metav1.Condition) {
-		if c := meta.FindStatusCondition(pool.Status.Conditions, kind); c != nil {
-			before = c.DeepCopy()
-		}
+	set := func(kind string, status metav1.ConditionStatus, reason, message string) {
 		meta.SetStatusCondition(&want.Conditions, metav1.Condition{
 			Type: kind, Status: status, Reason: reason, Message: message,
 			ObservedGeneration: pool.Generation, LastTransitionTime: metav1.NewTime(now),
 		})
-		return before
+	}
+	// trouble sets a condition that is True while something is wrong, and absent on a pool that never had it.
+	// It tells of the change, and of another message if retell: one that counts changes all the time.
+	trouble := func(kind, reason, message string, retell bool, over, overMessage string) {
+		before := meta.FindStatusCondition(pool.Status.Conditions, kind)
+		was := before != nil && before.Status == metav1.ConditionTrue
+		switch {
+		case message != "":
+			if !was || retell && before.Message != message {
+				tell(true, reason, message)
+			}
+			set(kind, metav1.ConditionTrue, reason, message)
+		case before != nil:
+			if was {
+				tell(false, over, overMessage)
+			}
+			set(kind, metav1.ConditionFalse, over, overMessage)
+		}
 	}
 
 	conflict := k8s.Shorten(describeConflicts(s.conflicts))
 	invalid := k8s.Shorten(strings.Join(s.problems, "; "))
-	conflicted := meta.IsStatusConditionTrue(pool.Status.Conditions, v1alpha1.ConditionConflicting)
-	switch {
-	case conflict != "":
-		before := set(v1alpha1.ConditionConflicting, metav1.ConditionTrue, reasonConflicting, conflict)
-		if !conflicted || before.Message != conflict {
-			tell(true, reasonConflicting, conflict)
-		}
-	case meta.FindStatusCondition(pool.Status.Conditions, v1alpha1.ConditionConflicting) != nil:
-		set(v1alpha1.ConditionConflicting, metav1.ConditionFalse, reasonNoOverlap, "no older pool has addresses of this one")
-		if conflicted {
-			tell(false, reasonResolved, "all addresses of this pool are its own again")
-		}
-	}
-	switch {
+	switch ready := meta.FindStatusCondition(pool.Status.Conditions, v1alpha1.ConditionReady); {
 	case invalid != "":
-		message := "not counted in spec.addresses: " + invalid
-		before := set(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonInvalidAddresses, message)
-		if before == nil || before.Reason != reasonInvalidAddresses || before.Message != message {
-			tell(true, reasonInvalidAddresses, message)
+		message := "cannot be read and is left out: " + invalid
+		if ready == nil || ready.Reason != reasonInvalidSpec || ready.Message != message {
+			tell(true, reasonInvalidSpec, message)
 		}
+		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonInvalidSpec, message)
 	case conflict != "":
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonConflicting, conflict)
+	case pool.Spec.Disabled:
+		set(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonDisabled, "spec.disabled: nothing new is assigned; what is assigned stays")
 	default:
-		set(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonReady, "every address of spec.addresses may be assigned")
+		set(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonReady, "in force as written")
 	}
+	trouble(v1alpha1.ConditionConflicting, reasonConflicting, conflict, true, reasonResolved, "all addresses of this pool are its own again")
+	trouble(v1alpha1.ConditionExhausted, reasonExhausted, describeExhaustion(s.usage), false, reasonAvailable, "addresses are available again")
+	unadvertised := ""
+	if !s.advertised {
+		unadvertised = "no L2Advertisement selects this pool: its addresses are assigned, and nobody answers for them"
+	}
+	trouble(v1alpha1.ConditionNotAdvertised, reasonNotAdvertised, unadvertised, true, reasonAdvertised, "an advertisement selects this pool")
 
 	if equality.Semantic.DeepEqual(pool.Status, want) {
 		return nil, nil
@@ -93,13 +112,25 @@ func poolChangeOf(pool *v1alpha1.IPAddressPool, s poolState, now time.Time) (pat
 }
 
 func familyStatus(u allocator.Usage) *v1alpha1.PoolFamilyStatus {
-	if u.Total == nil || u.Total.Sign() == 0 {
+	if u.Total == nil || !u.First.IsValid() {
 		return nil
 	}
 	return &v1alpha1.PoolFamilyStatus{
-		Total: u.Total.String(), Assigned: u.Assigned, Available: u.Available.String(),
+		Total: u.Total.String(), Assigned: u.Assigned, Retained: u.Retained, Available: u.Available.String(),
 		First: u.First.String(), Last: u.Last.String(),
 	}
+}
+
+// describeExhaustion names the families of which no address is left, "" if there are none. A retained address
+// is left: whoever needs it gets it.
+func describeExhaustion(usage [2]allocator.Usage) string {
+	var parts []string
+	for _, f := range lb.Families {
+		if u := usage[f]; u.Total != nil && u.First.IsValid() && u.Available.Sign() == 0 && u.Retained == 0 {
+			parts = append(parts, fmt.Sprintf("%s of %s %s addresses in use", u.Total, u.Total, f))
+		}
+	}
+	return strings.Join(parts, "; ")
 }
 
 func describeConflicts(conflicts []allocator.Conflict) string {
@@ -129,7 +160,8 @@ func poolReference(pool *v1alpha1.IPAddressPool) corev1.ObjectReference {
 func encodePool(resourceVersion string, status v1alpha1.IPAddressPoolStatus) []byte {
 	data, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"resourceVersion": resourceVersion},
-		"status":   map[string]any{"ipv4": status.IPv4, "ipv6": status.IPv6, "conditions": status.Conditions},
+		"status": map[string]any{"ipv4": status.IPv4, "ipv6": status.IPv6,
+			"retained": status.Retained, "conditions": status.Conditions},
 	})
 	if err != nil {
 		panic(fmt.Sprintf("encoding a pool's status: %v", err)) // strings, numbers and times only

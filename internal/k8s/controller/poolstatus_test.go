@@ -2,6 +2,7 @@ package controller
 
 import (
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"net/netip"
 	"strings"
@@ -43,16 +44,19 @@ func applied(t *testing.T, pool *v1alpha1.IPAddressPool, s poolState, now time.T
 
 func TestChangeOfPool(t *testing.T) {
 	const (
-		usage    = `"ipv4":{"total":"9","assigned":1,"available":"8","first":"192.0.2.200","last":"192.0.2.208"},"ipv6":null`
-		ready    = `{"type":"Ready","status":"True","observedGeneration":3,"lastTransitionTime":"T","reason":"InForce","message":"every address of spec.addresses may be assigned"}`
-		conflict = `192.0.2.200-192.0.2.201 belongs to pool old, which is older; this pool works with the rest of its addresses`
+		unadvertised = "no L2Advertisement selects this pool: its addresses are assigned, and nobody answers for them"
+		usage        = `"ipv4":{"total":"9","assigned":1,"retained":0,"available":"8","first":"192.0.2.200","last":"192.0.2.208"},"ipv6":null,"retained":null`
+		ready        = `{"type":"Ready","status":"True","observedGeneration":3,"lastTransitionTime":"T","reason":"InForce","message":"in force as written"}`
+		conflict     = `192.0.2.200-192.0.2.201 belongs to pool old, which is older; this pool works with the rest of its addresses`
 	)
 	condition := func(kind, status, reason, message string) string {
 		return `{"type":"` + kind + `","status":"` + status + `","observedGeneration":3,"lastTransitionTime":"T","reason":"` + reason + `","message":"` + message + `"}`
 	}
-	whole := poolState{usage: nine(1)}
-	overlapping := poolState{usage: nine(1), conflicts: overlap("old", "192.0.2.200-192.0.2.201")}
-	unreadable := poolState{usage: nine(1), problems: []string{"'a' is not an IP address"}}
+	whole := poolState{advertised: true, usage: nine(1)}
+	overlapping := poolState{advertised: true, usage: nine(1), conflicts: overlap("old", "192.0.2.200-192.0.2.201")}
+	unreadable := poolState{advertised: true, usage: nine(1), problems: []string{"spec.addresses: 'a' is not an IP address"}}
+	full := poolState{advertised: true, usage: nine(9)}
+	silent := poolState{usage: nine(1)}
 	tests := []struct {
 		name       string
 		was        *poolState // nil: no status yet
@@ -61,22 +65,34 @@ func TestChangeOfPool(t *testing.T) {
 		events     string
 	}{
 		{name: "a new pool", is: whole, conditions: ready},
-		{name: "nothing is written when nothing differs", was: &whole, is: poolState{usage: nine(1)}},
-		{name: "an address more in use", was: &poolState{usage: nine(0)}, is: whole, conditions: ready},
+		{name: "nothing is written when nothing differs", was: &whole, is: poolState{advertised: true, usage: nine(1)}},
+		{name: "an address more in use", was: &poolState{advertised: true, usage: nine(0)}, is: whole, conditions: ready},
 		{name: "an older pool has some of the addresses", was: &whole, is: overlapping,
 			conditions: condition("Ready", "False", "Conflicting", conflict) + "," + condition("Conflicting", "True", "Conflicting", conflict),
 			events:     "Warning Conflicting: " + conflict},
 		{name: "the conflict lasts", was: &overlapping, is: overlapping},
 		{name: "one address in conflict, with another pool now", was: &overlapping,
-			is:         poolState{usage: nine(1), conflicts: overlap("older", "192.0.2.200-192.0.2.200")},
-			conditions: condition("Conflicting", "True", "Conflicting", "192.0.2.200 belongs to pool older, which is older; this pool works with the rest of its addresses") + "," + condition("Ready", "False", "Conflicting", "192.0.2.200 belongs to pool older, which is older; this pool works with the rest of its addresses"),
+			is:         poolState{advertised: true, usage: nine(1), conflicts: overlap("older", "192.0.2.200-192.0.2.200")},
+			conditions: condition("Ready", "False", "Conflicting", "192.0.2.200 belongs to pool older, which is older; this pool works with the rest of its addresses") + "," + condition("Conflicting", "True", "Conflicting", "192.0.2.200 belongs to pool older, which is older; this pool works with the rest of its addresses"),
 			events:     "Warning Conflicting: 192.0.2.200 belongs to pool older, which is older; this pool works with the rest of its addresses"},
 		{name: "the conflict is over", was: &overlapping, is: whole,
-			conditions: condition("Conflicting", "False", "NoOverlap", "no older pool has addresses of this one") + "," + ready,
+			conditions: ready + "," + condition("Conflicting", "False", "ConflictResolved", "all addresses of this pool are its own again"),
 			events:     "Normal ConflictResolved: all addresses of this pool are its own again"},
+		{name: "no address left", was: &whole, is: full,
+			conditions: ready + "," + condition("Exhausted", "True", "Exhausted", "9 of 9 IPv4 addresses in use"),
+			events:     "Warning Exhausted: 9 of 9 IPv4 addresses in use"},
+		{name: "an address is free again", was: &full, is: whole,
+			conditions: ready + "," + condition("Exhausted", "False", "Available", "addresses are available again"),
+			events:     "Normal Available: addresses are available again"},
+		{name: "nobody answers for its addresses", was: &whole, is: silent,
+			conditions: ready + "," + condition("NotAdvertised", "True", "NotAdvertised", unadvertised),
+			events:     "Warning NotAdvertised: " + unadvertised},
+		{name: "an advertisement selects it", was: &silent, is: whole,
+			conditions: ready + "," + condition("NotAdvertised", "False", "Advertised", "an advertisement selects this pool"),
+			events:     "Normal Advertised: an advertisement selects this pool"},
 		{name: "an entry that cannot be read", is: unreadable,
-			conditions: condition("Ready", "False", "InvalidAddresses", "not counted in spec.addresses: 'a' is not an IP address"),
-			events:     "Warning InvalidAddresses: not counted in spec.addresses: 'a' is not an IP address"},
+			conditions: condition("Ready", "False", "InvalidSpec", "cannot be read and is left out: spec.addresses: 'a' is not an IP address"),
+			events:     "Warning InvalidSpec: cannot be read and is left out: spec.addresses: 'a' is not an IP address"},
 		{name: "an entry that cannot be read still", was: &unreadable, is: unreadable},
 	}
 	for _, tt := range tests {
@@ -88,6 +104,8 @@ func TestChangeOfPool(t *testing.T) {
 			patch, events := poolChangeOf(pool, tt.is, noon)
 			want := ""
 			if tt.conditions != "" {
+				usage := strings.NewReplacer(`"assigned":1`, fmt.Sprintf(`"assigned":%d`, tt.is.usage[0].Assigned),
+					`"available":"8"`, fmt.Sprintf(`"available":"%s"`, tt.is.usage[0].Available)).Replace(usage)
 				want = `{"metadata":{"resourceVersion":"7"},"status":{"conditions":[` + tt.conditions + `],` + usage + `}}`
 			}
 			if got := strings.ReplaceAll(string(patch), noon.Format(time.RFC3339), "T"); !sameJSON(t, got, want) {
@@ -137,8 +155,8 @@ func sameJSON(t *testing.T, got, want string) bool {
 
 func TestTransitionTimeOfPoolsMovesWithTheStatusOnly(t *testing.T) {
 	pool := &v1alpha1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: "edge"}}
-	pool = applied(t, pool, poolState{usage: nine(0)}, noon)
-	pool = applied(t, pool, poolState{usage: nine(1)}, noon.Add(time.Hour))
+	pool = applied(t, pool, poolState{advertised: true, usage: nine(0)}, noon)
+	pool = applied(t, pool, poolState{advertised: true, usage: nine(1)}, noon.Add(time.Hour))
 	if at := pool.Status.Conditions[0].LastTransitionTime; !at.Time.Equal(noon) {
 		t.Errorf("lastTransitionTime = %v, want %v", at, noon)
 	}

@@ -19,10 +19,19 @@ const (
 	service    kind = iota // what a Service asks for, or its status, may have changed
 	poolStatus             // what a pool's status should say may have changed
 	poolSet                // a pool has come, gone, or changed
+	namespace              // a namespace's labels have changed
+	retention              // the wait of a retained address may be over
+	allStatus              // what every pool's status should say may have changed
 )
 
 // allPools has all pools read anew: they overlap, so that one means nothing without the others.
 var allPools = item{kind: poolSet}
+
+// endRetention ends the waits that are over. allStatuses has the status of every pool looked at.
+var (
+	endRetention = item{kind: retention}
+	allStatuses  = item{kind: allStatus}
+)
 
 func (i item) String() string {
 	if i.kind == service {

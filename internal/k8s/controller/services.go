@@ -23,14 +23,12 @@ type known struct {
 	uid types.UID
 	// state is the label of the metric that counts the Service.
 	state string
-	// has is what it was given.
-	has []allocator.Assignment
+	// has is what it was given, and shows what its status showed when that was last adopted or written.
+	has   []allocator.Assignment
+	shows []netip.Addr
 	// leaving are the addresses in its status that are not its own any more, and what to say of them
 	// before they leave the status.
 	leaving map[netip.Addr]*farewell
-	// refused is its place among those whose condition tells of something that they do not have, in the order
-	// in which they began to miss it; 0 if it misses nothing.
-	refused int
 	// released is true once it is gone or no longer ours. Cleared is set by the writer when nothing of
 	// ours is left on it.
 	released, cleared bool
@@ -60,9 +58,13 @@ func (t *term) adopt() (services, adopted int) {
 			cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name))
 	})
 	for _, svc := range ours {
-		if request, _ := k8s.Request(svc); len(request.Current) > 0 {
+		if request, _ := t.request(svc); len(request.Current) > 0 {
 			adopted += len(t.admit(svc, request).has)
 		}
+	}
+	pools, _ := t.poolLister.List(labels.Everything())
+	for _, pool := range pools {
+		t.alloc.Retain(k8s.Retained(pool))
 	}
 	for _, shows := range []bool{true, false} {
 		for _, svc := range ours {
@@ -76,7 +78,7 @@ func (t *term) adopt() (services, adopted int) {
 
 // admit makes a Service known with what its status shows, and gives it nothing new.
 func (t *term) admit(svc *corev1.Service, r allocator.Request) *known {
-	k := &known{uid: svc.UID}
+	k := &known{uid: svc.UID, shows: r.Current}
 	t.known[r.Service] = k
 	r.Hold = true
 	d := t.alloc.Decide(r)
@@ -85,6 +87,10 @@ func (t *term) admit(svc *corev1.Service, r allocator.Request) *known {
 		k.leave(n.Address, "NotAdopted", fmt.Sprintf("the status has %s, which cannot be kept: %s", n.Address, n.Message))
 	}
 	return k
+}
+
+func (t *term) request(svc *corev1.Service) (allocator.Request, []allocator.Refusal) {
+	return k8s.Request(svc, t.namespaceLabels(svc.Namespace))
 }
 
 // decideService decides what a Service has, and returns what has to be written, nil if nothing.
@@ -98,24 +104,35 @@ func (t *term) decideService(key lb.Key) *job {
 		t.release(key, k)
 		k = nil
 	}
-	request, problems := k8s.Request(svc)
+	if t.selecting && !t.namespaceKnown(key.Namespace) {
+		// It is there, since the Service is, and the watches keep no order among them. Without its labels a pool
+		// that is not for it might select it.
+		t.work.AddAfter(item{service, key}, 20*time.Millisecond)
+		return nil
+	}
+	request, problems := t.request(svc)
+	if k != nil && overtaken(k, request.Current) {
+		t.again(t.alloc.Forget(key))
+		t.count(k, "")
+		k = nil
+	}
 	if k == nil {
 		k = t.admit(svc, request)
 	}
 	request.Hold = len(problems) > 0
 	d := t.alloc.Decide(request)
 	t.again(d.Again)
+	for _, left := range d.LeftShare {
+		k.leave(left.Address, "AddressLost", fmt.Sprintf("%s cannot be shared any more: %s", left.Address, left.Message))
+	}
+	for _, r := range d.GivenUp {
+		t.tellGivenUp(r, key)
+	}
 	o := outcome{d.Assignments, d.Refusals, d.Satisfied}
 	if len(problems) > 0 {
 		o.refused, o.satisfied = problems, false
 	}
 	k.has = o.assigned
-	if len(o.refused) == 0 {
-		k.refused = 0
-	} else if k.refused == 0 {
-		t.refusals++
-		k.refused = t.refusals
-	}
 	if o.satisfied {
 		t.count(k, "assigned")
 	} else {
@@ -130,11 +147,18 @@ func (t *term) decideService(key lb.Key) *job {
 	if c == nil {
 		return nil
 	}
-	return t.statusJob(svc, k, c)
+	return t.statusJob(svc, k, c, o.ips())
+}
+
+// overtaken tells whether another controller, that led too for a moment, wrote a Service's status before our
+// own decision could be: then what it wrote counts, since clients may use it already.
+func overtaken(k *known, current []netip.Addr) bool {
+	ours := outcome{assigned: k.has}.ips()
+	return len(current) > 0 && !slices.Equal(current, k.shows) && !slices.Equal(current, ours) && !slices.Equal(k.shows, ours)
 }
 
 // statusJob writes a Service's status, after what is to be said before.
-func (t *term) statusJob(svc *corev1.Service, k *known, c *change) *job {
+func (t *term) statusJob(svc *corev1.Service, k *known, c *change, shows []netip.Addr) *job {
 	key := k8s.Key(svc)
 	j := &job{object: "service", log: t.Log.With("service", key.String()), base: svc.ResourceVersion}
 	j.seen = func() (string, bool) { return t.serviceVersion(key) }
@@ -155,6 +179,7 @@ func (t *term) statusJob(svc *corev1.Service, k *known, c *change) *job {
 		return nil
 	}
 	j.done = func() {
+		k.shows = shows
 		switch e := c.event; {
 		case e == nil:
 			j.log.Debug("status refreshed")
@@ -177,10 +202,10 @@ func (t *term) release(key lb.Key, k *known) *job {
 		delete(t.known, key)
 		return nil
 	case !k.released:
-		k.released, k.refused = true, 0
+		k.released = true
 		t.count(k, "")
 		t.metrics.decisions.WithLabelValues("released").Inc()
-		t.again(t.alloc.Release(key))
+		t.again(t.alloc.Release(key, time.Now()))
 	}
 	had := outcome{assigned: k.has}.ips()
 	j := &job{object: "service", log: t.Log.With("service", key.String())}
@@ -214,19 +239,6 @@ func (t *term) clear(ctx context.Context, key lb.Key, uid types.UID, had []netip
 		return fmt.Errorf("clearing the status of Service %s: %w", key, err)
 	}
 	return nil
-}
-
-// refused returns the Services that were refused something, in the order in which that began: decided in
-// another, a later one would get what an earlier one waits for.
-func (t *term) refused() []lb.Key {
-	var keys []lb.Key
-	for key, k := range t.known {
-		if k.refused > 0 {
-			keys = append(keys, key)
-		}
-	}
-	slices.SortFunc(keys, func(x, y lb.Key) int { return cmp.Compare(t.known[x].refused, t.known[y].refused) })
-	return keys
 }
 
 func (t *term) again(keys []lb.Key) {

@@ -43,7 +43,8 @@ func (o outcome) condition() metav1.Condition {
 		refusals = append(refusals, r.Message)
 	}
 	why := strings.Join(refusals, "; ")
-	has := describe(o.assigned)
+	// What no pool holds is in a refusal.
+	has := describe(slices.DeleteFunc(slices.Clone(o.assigned), func(a allocator.Assignment) bool { return a.Pool == "" }))
 	if o.satisfied {
 		c.Status, c.Reason, c.Message = metav1.ConditionTrue, reasonAssigned, has
 		if why != "" {
@@ -58,18 +59,28 @@ func (o outcome) condition() metav1.Condition {
 	}
 	c.Message = k8s.Shorten(c.Message)
 	if has != "" {
-		c.Message += "; keeps " + has
+		c.Message += "; it has " + has
 	}
 	return c
 }
 
+// describe lists addresses, those of one pool together.
 func describe(assigned []allocator.Assignment) string {
-	if len(assigned) == 2 && assigned[0].Pool == assigned[1].Pool {
-		return fmt.Sprintf("%s and %s from pool %s", assigned[0].Address, assigned[1].Address, assigned[0].Pool)
-	}
 	var parts []string
-	for _, a := range assigned {
-		parts = append(parts, fmt.Sprintf("%s from pool %s", a.Address, a.Pool))
+	for i := 0; i < len(assigned); {
+		pool, of := assigned[i].Pool, i
+		for i < len(assigned) && assigned[i].Pool == pool {
+			i++
+		}
+		var ips []string
+		for _, a := range assigned[of:i] {
+			ips = append(ips, a.Address.String())
+		}
+		list := ips[len(ips)-1]
+		if len(ips) > 1 {
+			list = strings.Join(ips[:len(ips)-1], ", ") + " and " + list
+		}
+		parts = append(parts, list+" from pool "+pool)
 	}
 	return strings.Join(parts, ", ")
 }

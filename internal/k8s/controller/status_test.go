@@ -49,13 +49,13 @@ func shown(o outcome, ips ...string) *corev1.Service {
 }
 
 func TestChangeOfService(t *testing.T) {
-	exhausted := outcome{}.refusing(allocator.ReasonExhausted, "pool edge is exhausted: 9 of 9 IPv4 addresses in use")
+	exhausted := outcome{}.refusing(allocator.ReasonExhausted, "pool edge: exhausted, 9 of 9 IPv4 addresses in use")
 	inUse := given(ip200).refusing(allocator.ReasonInUse, "the requested address 192.0.2.201 is in use by Service default/db")
 	const (
 		vip200     = `"loadBalancer":{"ingress":[{"ip":"192.0.2.200","ipMode":"VIP"}]}`
 		assigned   = `"conditions":[{"type":"fairlead.dev/Assigned","status":"True","lastTransitionTime":"2026-01-02T12:00:00Z","reason":"Assigned","message":"192.0.2.200 from pool edge"}]`
-		noAddress  = `"conditions":[{"type":"fairlead.dev/Assigned","status":"False","lastTransitionTime":"2026-01-02T12:00:00Z","reason":"PoolExhausted","message":"pool edge is exhausted: 9 of 9 IPv4 addresses in use"}]`
-		keepsOther = `"conditions":[{"type":"fairlead.dev/Assigned","status":"False","lastTransitionTime":"2026-01-02T12:00:00Z","reason":"AddressInUse","message":"the requested address 192.0.2.201 is in use by Service default/db; keeps 192.0.2.200 from pool edge"}]`
+		noAddress  = `"conditions":[{"type":"fairlead.dev/Assigned","status":"False","lastTransitionTime":"2026-01-02T12:00:00Z","reason":"PoolExhausted","message":"pool edge: exhausted, 9 of 9 IPv4 addresses in use"}]`
+		keepsOther = `"conditions":[{"type":"fairlead.dev/Assigned","status":"False","lastTransitionTime":"2026-01-02T12:00:00Z","reason":"AddressInUse","message":"the requested address 192.0.2.201 is in use by Service default/db; it has 192.0.2.200 from pool edge"}]`
 	)
 	tests := []struct {
 		name    string
@@ -89,17 +89,17 @@ func TestChangeOfService(t *testing.T) {
 			outcome: outcome{assigned: []allocator.Assignment{{Address: ip200, Pool: "new"}}, satisfied: true},
 			status:  `"conditions":[{"type":"fairlead.dev/Assigned","status":"True","lastTransitionTime":"2026-01-02T11:00:00Z","reason":"Assigned","message":"192.0.2.200 from pool new"}]`},
 		{name: "there is no address", svc: shown(outcome{}), outcome: exhausted,
-			status: noAddress, event: "PoolExhausted: pool edge is exhausted: 9 of 9 IPv4 addresses in use"},
+			status: noAddress, event: "PoolExhausted: pool edge: exhausted, 9 of 9 IPv4 addresses in use"},
 		{name: "there is no address still", svc: shown(exhausted), outcome: exhausted},
 		{name: "the wait is over", svc: shown(exhausted), outcome: given(ip200),
 			status: vip200 + "," + assigned, event: "AddressAssigned: assigned 192.0.2.200 from pool edge"},
 		{name: "it keeps what it has while it cannot get what it asks for", svc: shown(given(ip200), "192.0.2.200"), outcome: inUse,
-			status: keepsOther, event: "AddressInUse: the requested address 192.0.2.201 is in use by Service default/db; keeps 192.0.2.200 from pool edge"},
+			status: keepsOther, event: "AddressInUse: the requested address 192.0.2.201 is in use by Service default/db; it has 192.0.2.200 from pool edge"},
 		{name: "it moves to the address it asks for", svc: shown(given(ip201), "192.0.2.201"), outcome: given(ip200),
 			status: vip200 + `,"conditions":[{"type":"fairlead.dev/Assigned","status":"True","lastTransitionTime":"2026-01-02T11:00:00Z","reason":"Assigned","message":"192.0.2.200 from pool edge"}]`,
 			event:  "AddressAssigned: assigned 192.0.2.200 from pool edge", leaving: []netip.Addr{ip201}},
 		{name: "the address goes when there is no other", svc: shown(given(ip200), "192.0.2.200"), outcome: exhausted,
-			status: `"loadBalancer":{"ingress":null},` + noAddress, event: "PoolExhausted: pool edge is exhausted: 9 of 9 IPv4 addresses in use",
+			status: `"loadBalancer":{"ingress":null},` + noAddress, event: "PoolExhausted: pool edge: exhausted, 9 of 9 IPv4 addresses in use",
 			leaving: []netip.Addr{ip200}},
 		{name: "it prefers two families and one is not to be had", svc: shown(outcome{}), outcome: outcome{
 			assigned: given(ip200).assigned, satisfied: true,

@@ -23,8 +23,10 @@ type term struct {
 	alloc *allocator.Allocator
 	known map[lb.Key]*known
 	pools map[string]*poolMemory
-	// refusals counts how often a Service began to miss something.
-	refusals int
+	// selecting is true if a pool selects namespaces by their labels.
+	selecting bool
+	// expiry is when endRetention is due, as far as it is in the queue; zero if it is not.
+	expiry time.Time
 }
 
 func newTerm(c *Controller, held func() bool) *term {
@@ -48,7 +50,12 @@ func (t *term) run(ctx context.Context) {
 	defer t.work.ShutDown()
 	defer t.jobs.ShutDown()
 	// Nothing is decided before everything is known.
-	if !cache.WaitFor(ctx, "", t.serviceWatch.HasSyncedChecker(), t.poolWatch.HasSyncedChecker()) || t.catchUp(ctx) != nil {
+	for _, w := range t.watches() {
+		if !cache.WaitFor(ctx, "", w.HasSyncedChecker()) {
+			return
+		}
+	}
+	if t.catchUp(ctx) != nil {
 		return
 	}
 	// From here on changes come through the queue; what came before is in memory.
@@ -89,8 +96,18 @@ func (t *term) decide(ctx context.Context) {
 			j = t.decidePoolStatus(i.key.Name)
 		case poolSet:
 			t.readPools()
+		case namespace:
+			t.again(t.alloc.Waiting(i.key.Namespace))
+		case retention:
+			t.expiry = time.Time{}
+			t.again(t.alloc.Expire(time.Now()))
+		case allStatus:
+			for name := range t.pools {
+				t.schedule(name)
+			}
 		}
 		t.schedulePools()
+		t.scheduleExpiry()
 		t.metrics.queue.Set(float64(t.work.Len()))
 		if j == nil {
 			t.work.Forget(i)

@@ -39,6 +39,9 @@ func TestMain(m *testing.M) {
 var (
 	servicesGVR = corev1.SchemeGroupVersion.WithResource("services")
 	poolsGVR    = v1alpha1.SchemeGroupVersion.WithResource("ipaddresspools")
+
+	namespacesGVR     = corev1.SchemeGroupVersion.WithResource("namespaces")
+	advertisementsGVR = v1alpha1.SchemeGroupVersion.WithResource("l2advertisements")
 )
 
 // world is an API server as far as the controller can tell: client-go's fake, with what that lacks and the
@@ -62,11 +65,13 @@ func newWorld(t *testing.T) *world {
 	w.version.Store(1000)
 	w.core.PrependReactor("patch", "services", w.patch)
 	w.fairlead.PrependReactor("patch", "ipaddresspools", w.patch)
+	w.must(w.fairlead.Tracker().Create(advertisementsGVR, &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "all", ResourceVersion: w.next()}}, ""))
+	w.must(w.core.Tracker().Create(namespacesGVR, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default", ResourceVersion: w.next()}}, ""))
 	return w
 }
 
 func (w *world) tracker(resource string) clienttesting.ObjectTracker {
-	if resource == "services" {
+	if resource == "services" || resource == "namespaces" {
 		return w.core.Tracker()
 	}
 	return w.fairlead.Tracker()
