@@ -21,7 +21,7 @@ import (
 // Config is what a lab is made of. The zero value is a control plane with one node and one client, and no
 // product.
 type Config struct {
-	Nodes   int // node1, node2, ...; 1 if 0
+	Nodes   int // node1, node2, ...; 1 if 0; none if None
 	Clients int // client1, client2, ...; 1 if 0
 
 	// Scheduler starts kube-scheduler too, so that Deployments work. Deploy names its node itself.
@@ -39,6 +39,10 @@ type Config struct {
 	// Progress receives lines about what the lab does and what happens to its processes. Standard error if nil.
 	Progress func(line string)
 }
+
+// None is how many nodes a lab has that measures controllers alone: kube-proxy at 10,000 Services would take
+// the processor from them.
+const None = -1
 
 // Lab is a running lab. Its methods may be called from several goroutines.
 type Lab struct {
@@ -83,8 +87,11 @@ func Start(ctx context.Context, config Config) (_ *Lab, err error) {
 	if !isolated {
 		return nil, errors.New("starting a lab: this process is not inside Isolate or Main")
 	}
-	if config.Nodes == 0 {
+	switch config.Nodes {
+	case 0:
 		config.Nodes = 1
+	case None:
+		config.Nodes = 0
 	}
 	if config.Clients == 0 {
 		config.Clients = 1

@@ -43,8 +43,7 @@ func (o outcome) condition() metav1.Condition {
 		refusals = append(refusals, r.Message)
 	}
 	why := strings.Join(refusals, "; ")
-	// What no pool holds is in a refusal.
-	has := describe(slices.DeleteFunc(slices.Clone(o.assigned), func(a allocator.Assignment) bool { return a.Pool == "" }))
+	has := describe(o.assigned)
 	if o.satisfied {
 		c.Status, c.Reason, c.Message = metav1.ConditionTrue, reasonAssigned, has
 		if why != "" {
@@ -64,8 +63,9 @@ func (o outcome) condition() metav1.Condition {
 	return c
 }
 
-// describe lists addresses, those of one pool together.
+// describe lists addresses, those of one pool together. Those that no pool holds are named in a refusal.
 func describe(assigned []allocator.Assignment) string {
+	assigned = slices.DeleteFunc(slices.Clone(assigned), func(a allocator.Assignment) bool { return a.Pool == "" })
 	var parts []string
 	for i := 0; i < len(assigned); {
 		pool, of := assigned[i].Pool, i
