@@ -3,11 +3,13 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
+	"github.com/fairlead-lb/fairlead/e2e/lab"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -96,7 +98,7 @@ func TestPoolStatusAndExhaustion(t *testing.T) {
 	}
 	w.awaitPool(ctx, t, "small", "IPv4 total 9 assigned 9 available 0")
 	w.service(ctx, t, "small-late", single("small"))
-	w.awaitCondition(ctx, t, "small-late", "False PoolExhausted: pool small is exhausted: 9 of 9 IPv4 addresses in use")
+	w.awaitCondition(ctx, t, "small-late", "False PoolExhausted: pool small: exhausted, 9 of 9 IPv4 addresses in use")
 	w.deleteService(t, "default", "small-4")
 	w.addresses(ctx, t, "small-late", 1)
 }
@@ -199,18 +201,94 @@ func TestTypeAndClass(t *testing.T) {
 	}
 }
 
+// Two Services share an address: one node answers for it, and each port reaches its own backend. It stays when
+// one of them goes, the one that had it first included.
+func TestSharedAddress(t *testing.T) {
+	ctx, w := within(t, time.Minute)
+	share := func(port int32) func(*corev1.Service) {
+		return func(s *corev1.Service) {
+			single("edge")(s)
+			s.Annotations["fairlead.dev/allow-shared-ip"] = "web and dns"
+			s.Spec.Ports = s.Spec.Ports[:1]
+			s.Spec.Ports[0].Port = port
+		}
+	}
+	w.deploy(ctx, t, "first", "node1")
+	w.deploy(ctx, t, "second", "node2")
+	w.service(ctx, t, "first", share(80))
+	vips, _ := w.addresses(ctx, t, "first", 1)
+	w.service(ctx, t, "second", share(81))
+	if also, _ := w.addresses(ctx, t, "second", 1); also[0] != vips[0] {
+		t.Fatalf("second has %v, first %v", also, vips)
+	}
+	owner := w.owner(ctx, t, vips[0])
+	reach := func(port uint16, pod string) {
+		t.Helper()
+		reply, err := w.Client(1).Await(ctx, "tcp", netip.AddrPortFrom(vips[0], port))
+		if err != nil || reply.Pod != pod {
+			t.Errorf("port %d: %s answered (%v), want %s", port, reply, err, pod)
+		}
+	}
+	reach(80, "first-node1")
+	reach(81, "second-node2")
+
+	w.service(ctx, t, "third", func(s *corev1.Service) {
+		share(81)(s)
+		s.Spec.LoadBalancerIP = vips[0].String()
+	})
+	w.awaitCondition(ctx, t, "third", "AddressInUse: the requested address "+vips[0].String()+" is in use by Service default/second on port TCP/81")
+
+	w.deleteService(t, "default", "first")
+	reach(81, "second-node2")
+	if now := w.owner(ctx, t, vips[0]); now != owner {
+		t.Errorf("%s owns the address, %s did before one of its Services left", now.Name, owner.Name)
+	}
+	w.deleteService(t, "default", "second")
+	w.addresses(ctx, t, "third", 1) // the wait ends by itself
+}
+
+// A pool that no advertisement selects says so; the controller's metrics count each pool by family.
+func TestPoolTroubleShows(t *testing.T) {
+	ctx, w := within(t, time.Minute)
+	everything, err := w.fairlead.FairleadV1alpha1().L2Advertisements().Get(ctx, "edge", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	narrow := func(spec string) {
+		t.Helper()
+		_, err := w.fairlead.FairleadV1alpha1().L2Advertisements().Patch(ctx, everything.Name, types.MergePatchType, []byte(spec), metav1.PatchOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { narrow(`{"spec": null}`) })
+	w.pool(ctx, t, "dark", "192.0.2.190-192.0.2.193")
+	w.service(ctx, t, "unlit", single("dark"))
+	w.addresses(ctx, t, "unlit", 1)
+	narrow(`{"spec": {"ipAddressPools": ["edge"]}}`)
+	w.awaitEvent(ctx, t, "dark", "NotAdvertised", "no L2Advertisement selects this pool")
+	narrow(`{"spec": null}`)
+	w.awaitEvent(ctx, t, "dark", "Advertised", "an advertisement selects this pool")
+	eventually(ctx, t, "the metrics of the pool", 5*time.Second, func() error {
+		_, page, err := fetch(ctx, w.CP, lab.ControllerHTTPPort, "/metrics")
+		for name, value := range map[string]int{"": 4, "_assigned": 1, "_available": 3, "_retained": 0} {
+			line := fmt.Sprintf(`fairlead_controller_pool_addresses%s{family="IPv4",pool="dark"} %d`, name, value)
+			if err == nil && !strings.Contains(page, line+"\n") {
+				err = fmt.Errorf("no line %s", line)
+			}
+		}
+		return err
+	})
+}
+
 // What a later release does is refused in words, not ignored.
 func TestNotSupportedYet(t *testing.T) {
 	ctx, w := within(t, time.Minute)
-	w.service(ctx, t, "sharing", func(s *corev1.Service) {
-		s.Annotations = map[string]string{"fairlead.dev/allow-shared-ip": "key"}
-	})
-	w.awaitCondition(ctx, t, "sharing", "False NotSupported: fairlead.dev/allow-shared-ip")
 	for kind, yaml := range map[string]string{
-		"quota":         "kind: IPAddressPool\nmetadata: {name: refused}\nspec: {addresses: [198.51.100.1], quota: {perNamespace: 1}}",
-		"bindAddress":   "kind: L2Advertisement\nmetadata: {name: refused}\nspec: {bindAddress: true}",
-		"BGP":           "kind: BGPPeer\nmetadata: {name: refused}\nspec: {myASN: 64512, peerASN: 64513, peerAddress: 192.0.2.1}",
-		"not supported": "kind: BGPAdvertisement\nmetadata: {name: refused}\nspec: {}",
+		"conflictDetection": "kind: IPAddressPool\nmetadata: {name: refused}\nspec: {addresses: [198.51.100.1], conflictDetection: Probe}",
+		"bindAddress":       "kind: L2Advertisement\nmetadata: {name: refused}\nspec: {bindAddress: true}",
+		"BGP":               "kind: BGPPeer\nmetadata: {name: refused}\nspec: {myASN: 64512, peerASN: 64513, peerAddress: 192.0.2.1}",
+		"not supported":     "kind: BGPAdvertisement\nmetadata: {name: refused}\nspec: {}",
 	} {
 		err := w.Apply(ctx, []byte("apiVersion: fairlead.dev/v1alpha1\n"+yaml+"\n"))
 		if err == nil || !strings.Contains(err.Error(), kind) || !strings.Contains(err.Error(), "not supported by this release") {

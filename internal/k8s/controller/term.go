@@ -72,6 +72,7 @@ func (t *term) run(ctx context.Context) {
 		t.jobs.ShutDown()
 	})()
 	var group errgroup.Group
+	group.Go(func() error { t.sweep(ctx); return nil })
 	for range writers {
 		group.Go(func() error { t.write(ctx); return nil })
 	}
