@@ -27,7 +27,7 @@ down: ## Stop the lab that `make up` started
 .PHONY: build
 build: ## Build the binaries into build/
 	@echo "building Fairlead (some minutes the first time)"
-	@for path in cmd/controller cmd/speaker e2e/cmd/lab; do \
+	@for path in cmd/controller cmd/speaker cmd/kubectl-fairlead e2e/cmd/lab; do \
 	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/$${path##*/} ./$$path; done
 
 .PHONY: test

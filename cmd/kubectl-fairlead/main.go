@@ -1,0 +1,132 @@
+// Command kubectl-fairlead is `kubectl fairlead`: it tells what Fairlead's controller decides, and why.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/fairlead-lb/fairlead/internal/daemon"
+	"github.com/fairlead-lb/fairlead/internal/k8s/plugin"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+	"k8s.io/klog/v2"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	klog.SetLogger(klog.Logger{}) // what client-go logs comes back as an error
+	os.Exit(execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// execute runs the command and returns the exit status: 1 after an error, 2 after one of plan, as of kubectl
+// diff.
+func execute(ctx context.Context, args []string, in io.Reader, out, failure io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(failure)
+	cmd, err := root.ExecuteContextC(ctx)
+	var moves movesError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &moves):
+		return plugin.ExitMoves
+	}
+	fmt.Fprintln(failure, "error: "+strings.ReplaceAll(err.Error(), "\n", " "))
+	if cmd.Name() == "plan" {
+		return plugin.ExitError
+	}
+	return 1
+}
+
+// movesError makes plan exit with plugin.ExitMoves.
+type movesError struct{}
+
+func (movesError) Error() string { return "Services would move or be lost" }
+
+func rootCommand() *cobra.Command {
+	var o plugin.Options
+	root := &cobra.Command{
+		Use:         "kubectl-fairlead",
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl fairlead"},
+		Short:       "What Fairlead's controller decides about addresses, and why",
+		Long: `What Fairlead's controller decides about addresses, and why.
+
+It reads Services, IPAddressPools and, where pools select namespaces by their
+labels, namespaces, with your own rights. It writes nothing.`,
+		Example: `  kubectl fairlead pools
+  kubectl fairlead services -A --pending
+  kubectl fairlead explain service web
+  kubectl fairlead plan -f pools.yaml`,
+		SilenceErrors: true, SilenceUsage: true,
+	}
+	// kubectl completes plugins by a program of its own, which calls the hidden command __complete.
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), " for more information about a command.", " tells more.", 1)) // 80 columns
+	flags := root.PersistentFlags()
+	flags.StringVar(&o.Kubeconfig, "kubeconfig", "", "kubeconfig `FILE` instead of $KUBECONFIG or\n~/.kube/config")
+	flags.StringVar(&o.Context, "context", "", "`NAME` of the kubeconfig's context to use")
+	flags.StringVarP(&o.Namespace, "namespace", "n", "", "`NAMESPACE` instead of the context's")
+	flags.StringVar(&o.RequestTimeout, "request-timeout", "", "`TIME` that one answer may take, such as 5s;\nwithout it, any")
+	flags.StringVar(&o.LoadBalancerClass, "load-balancer-class", "", "`CLASS` that the controller serves, if it was\nstarted with this flag")
+	root.AddCommand(poolsCommand(&o), servicesCommand(&o), explainCommand(&o), planCommand(&o), versionCommand())
+	return root
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version of this plugin", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "kubectl-fairlead", daemon.Current())
+			return err
+		},
+	}
+}
+
+// output is the flag -o.
+type output struct {
+	value   string
+	allowed []string
+}
+
+func (o *output) add(cmd *cobra.Command, allowed ...string) {
+	o.allowed = allowed
+	cmd.Flags().StringVarP(&o.value, "output", "o", "", "output `FORMAT`: "+strings.Join(allowed, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(allowed, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// format returns how to print, and "json" or "yaml" if it is for a program.
+func (o *output) format() (f plugin.Format, data string, err error) {
+	if width, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
+		f.Width = width
+	}
+	switch o.value {
+	case "":
+		return f, "", nil
+	case "wide":
+		f.Wide = true
+		return f, "", nil
+	}
+	for _, a := range o.allowed {
+		if a == o.value {
+			return f, a, nil
+		}
+	}
+	return f, "", fmt.Errorf("-o %q is none of %s", o.value, strings.Join(o.allowed, ", "))
+}
+
+// note tells the user something that is not part of the output.
+func note(cmd *cobra.Command, notes ...string) {
+	for _, n := range notes {
+		fmt.Fprintln(cmd.ErrOrStderr(), "note: "+n)
+	}
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+)
+
+// A mistake is one line, without the usage, and an exit status: 2 of plan, whose 1 means something else.
+func TestMistakes(t *testing.T) {
+	tests := []struct {
+		name   string
+		args   string
+		stdin  string
+		status int
+		want   string
+	}{
+		{"no such command", "bogus", "", 1, `unknown command "bogus" for "kubectl fairlead"`},
+		{"no such flag", "pools --bogus", "", 1, "unknown flag: --bogus"},
+		{"no such flag of plan", "plan --bogus", "", 2, "unknown flag: --bogus"},
+		{"an argument too many", "pools edge", "", 1, `unknown command "edge" for "kubectl fairlead pools"`},
+		{"no such output", "services -o xml", "", 1, `-o "xml" is none of wide, json, yaml`},
+		{"nothing to plan", "plan", "", 2, "nothing to plan: give -f FILE or --delete POOL"},
+		{"a typo on standard input", "plan -f -", "{apiVersion: fairlead.dev/v1alpha1, kind: IPAddressPool, metadata: {name: a}, spec: {adresses: []}}", 2,
+			`standard input, document 1: unknown field "spec.adresses"`},
+		{"explaining what cannot be", "explain pool", "", 1, `"pool" cannot be explained: write service`},
+		{"explaining nothing", "explain service", "", 1, "name one Service: kubectl fairlead explain service NAMESPACE/NAME"},
+		{"explaining too much", "explain service a b", "", 1, "name one Service"},
+		{"two namespaces", "explain service a/b -n c", "", 1, "a/b is not in namespace c, which -n names"},
+		{"a name with too many slashes", "explain service a/b/c", "", 1, `"a/b/c" is not of the form namespace/name`},
+		{"no cluster", "pools", "", 1, "no cluster is configured: set KUBECONFIG, or give --kubeconfig"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("KUBECONFIG", "")
+			t.Setenv("HOME", t.TempDir())
+			var out, failure bytes.Buffer
+			status := execute(t.Context(), strings.Fields(tt.args), strings.NewReader(tt.stdin), &out, &failure)
+			if status != tt.status || out.Len() > 0 {
+				t.Errorf("exit status %d, want %d; printed %q", status, tt.status, &out)
+			}
+			said := failure.String()
+			if !strings.HasPrefix(said, "error: "+tt.want) || strings.Count(said, "\n") != 1 {
+				t.Errorf("said %q, want %q", said, tt.want)
+			}
+		})
+	}
+}
+
+func TestHelpFitsTheTerminal(t *testing.T) {
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		var out bytes.Buffer
+		args := append(strings.Fields(cmd.CommandPath())[2:], "--help")
+		if status := execute(t.Context(), args, nil, &out, io.Discard); status != 0 {
+			t.Errorf("%v: exit status %d", args, status)
+		}
+		for line := range strings.Lines(out.String()) {
+			if utf8.RuneCountInString(strings.TrimSuffix(line, "\n")) > 80 {
+				t.Errorf("%v: wider than 80 columns: %s", args, line)
+			}
+		}
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(rootCommand())
+}

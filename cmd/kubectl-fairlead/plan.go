@@ -1,0 +1,105 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/fairlead-lb/fairlead/internal/daemon"
+	"github.com/fairlead-lb/fairlead/internal/k8s/plugin"
+	"github.com/spf13/cobra"
+)
+
+func planCommand(o *plugin.Options) *cobra.Command {
+	var out output
+	var files, remove []string
+	cmd := &cobra.Command{
+		Use: "plan (-f FILE | --delete POOL)...", Short: "What a change of pools would do to living Services", Args: cobra.NoArgs,
+		Long: `What a change of pools would do to living Services, before it is applied.
+
+It reads IPAddressPools from files and skips whatever else is in them. The
+pools count as they are in the files: what a file leaves out of a pool that
+exists is taken from it. Nothing is changed in the cluster.
+
+It exits with 0 if every Service keeps its addresses, with 1 if one is moved
+or lost, and with 2 after an error.`,
+		Example: `  kubectl fairlead plan -f pools.yaml
+  kubectl fairlead plan --delete old-pool
+  kustomize build . | kubectl fairlead plan -f - -o json`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f, data, err := out.format()
+			if err != nil {
+				return err
+			}
+			if len(files)+len(remove) == 0 {
+				return errors.New("nothing to plan: give -f FILE or --delete POOL")
+			}
+			manifests, err := readFiles(cmd, files)
+			if err != nil {
+				return err
+			}
+			cluster, err := o.Connect(daemon.Current())
+			if err != nil {
+				return err
+			}
+			plan, notes, err := plugin.LoadPlan(cmd.Context(), cluster, o.LoadBalancerClass, manifests, remove)
+			if err != nil {
+				return err
+			}
+			note(cmd, notes...)
+			if data != "" {
+				err = plugin.WriteData(cmd.OutOrStdout(), data, plan)
+			} else {
+				err = plugin.WritePlan(cmd.OutOrStdout(), plan, f)
+			}
+			if err == nil && plan.ExitStatus() == plugin.ExitMoves {
+				return movesError{}
+			}
+			return err
+		},
+	}
+	out.add(cmd, "wide", "json", "yaml")
+	cmd.Flags().StringArrayVarP(&files, "filename", "f", nil, "`FILE` with IPAddressPools to apply; - reads from\nstandard input")
+	cmd.Flags().StringArrayVar(&remove, "delete", nil, "`POOL` to delete")
+	_ = cmd.RegisterFlagCompletionFunc("delete", func(cmd *cobra.Command, _ []string, typed string) (names []string, _ cobra.ShellCompDirective) {
+		if cluster, err := o.Connect(daemon.Current()); err == nil {
+			pools, _ := plugin.LoadPools(cmd.Context(), cluster)
+			for _, p := range pools {
+				if strings.HasPrefix(p.Name, typed) {
+					names = append(names, p.Name)
+				}
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	})
+	return cmd
+}
+
+func readFiles(cmd *cobra.Command, files []string) (all []plugin.Manifest, err error) {
+	read := func(name string, r io.Reader) error {
+		manifests, notes, err := plugin.ReadManifests(name, r)
+		all = append(all, manifests...)
+		note(cmd, notes...)
+		return err
+	}
+	for _, name := range files {
+		if name == "-" {
+			err = read("standard input", cmd.InOrStdin())
+		} else {
+			var file *os.File
+			if file, err = os.Open(name); err == nil {
+				err = read(name, file)
+				file.Close()
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(files) > 0 && len(all) == 0 {
+		note(cmd, fmt.Sprintf("there is no IPAddressPool in %s", strings.Join(files, ", ")))
+	}
+	return all, nil
+}

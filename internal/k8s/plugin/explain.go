@@ -1,0 +1,214 @@
+package plugin
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/fairlead-lb/fairlead/internal/allocator"
+	"github.com/fairlead-lb/fairlead/internal/k8s"
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
+)
+
+// Explanation is what `kubectl fairlead explain service` says.
+type Explanation struct {
+	Service lb.Key
+	// NotOurs says why Fairlead leaves the Service alone; empty if it does not, and then the rest counts.
+	NotOurs string
+	// Asks, Has and Condition are what the Service asks for, what its status shows, and what its condition
+	// says.
+	Asks, Has []string
+	Condition string
+	Families  []FamilyExplanation
+	// Outcome is what follows, in sentences.
+	Outcome string
+}
+
+// FamilyExplanation is what every pool is to a Service in one family, in the order in which the controller
+// tries them.
+type FamilyExplanation struct {
+	Family lb.Family
+	Pools  []PoolVerdict
+}
+
+// PoolVerdict is what a pool is to a Service.
+type PoolVerdict struct {
+	Pool   string
+	Serves Serves
+	Why    string
+	reason allocator.Reason
+}
+
+// Serves tells whether a pool serves a Service.
+type Serves string
+
+// What a pool is to a Service. Unknown is what cannot be told with the user's rights.
+const (
+	servesHas     Serves = "has it"
+	servesYes     Serves = "yes"
+	servesNo      Serves = "no"
+	servesUnknown Serves = "unknown"
+)
+
+// Explain says what a Service of the snapshot has, and why. It returns an error if it is not there.
+func Explain(s *Snapshot, key lb.Key) (*Explanation, error) {
+	i := slices.IndexFunc(s.Services, func(svc *corev1.Service) bool { return k8s.Key(svc) == key })
+	if i < 0 {
+		return nil, fmt.Errorf("there is no Service %s", key)
+	}
+	svc := s.Services[i]
+	e := &Explanation{Service: key, NotOurs: NotOurs(svc, s.Class)}
+	if e.NotOurs != "" {
+		return e, nil
+	}
+	r := newReplay(s)
+	d := r.decided[key]
+	e.Asks, e.Has, e.Condition = asks(svc, d), has(r, d), conditionText(s, svc)
+	e.explainFamilies(s, r, d)
+	r.decide(key)
+	e.Outcome = outcome(d, e.Families)
+	return e, nil
+}
+
+// NotOurs says why Fairlead leaves a Service alone; empty if it does not. Class is --load-balancer-class.
+func NotOurs(svc *corev1.Service, class string) string {
+	of := svc.Spec.LoadBalancerClass
+	const left = "Fairlead leaves it alone: "
+	switch {
+	case k8s.Ours(svc, class):
+		return ""
+	case svc.Spec.Type != corev1.ServiceTypeLoadBalancer:
+		return left + fmt.Sprintf("its spec.type is %s, and only Services of type LoadBalancer get addresses.", svc.Spec.Type)
+	case of == nil:
+		return left + fmt.Sprintf("it has no spec.loadBalancerClass, and --load-balancer-class is %s.", class)
+	case class == "":
+		return left + fmt.Sprintf("its spec.loadBalancerClass is %q, and without --load-balancer-class only Services with none or with %s count. "+
+			"If the controller was started with that flag, give it here, too.", *of, k8s.DefaultClass)
+	}
+	return left + fmt.Sprintf("its spec.loadBalancerClass is %q, and --load-balancer-class is %s.", *of, class)
+}
+
+// asks says what a Service asks for.
+func asks(svc *corev1.Service, d *decided) (lines []string) {
+	r := d.request
+	var families []string
+	for _, f := range r.Families {
+		families = append(families, f.String())
+	}
+	var what string
+	switch {
+	case len(families) == 0:
+		what = "nothing: spec.ipFamilies is empty"
+	case len(families) == 1:
+		what = "an " + families[0] + " address"
+	case r.Policy == lb.PreferDualStack:
+		what = "addresses of " + enumerate(families) + ", or of one of them (PreferDualStack)"
+	default:
+		what = "addresses of " + enumerate(families) + " (RequireDualStack)"
+	}
+	lines = append(lines, what)
+	if len(r.Addresses) > 0 {
+		lines = append(lines, "exactly "+enumerate(texts(r.Addresses)))
+	}
+	if r.Pool != "" {
+		lines = append(lines, "from pool "+r.Pool)
+	}
+	if r.Sharing.Key != "" {
+		var ports []string
+		for _, p := range r.Sharing.Ports {
+			ports = append(ports, p.String())
+		}
+		lines = append(lines, fmt.Sprintf("to share it with others of the key %q, for %s", r.Sharing.Key, enumerate(ports)))
+	}
+	if svc.Spec.LoadBalancerClass != nil {
+		lines = append(lines, "of class "+*svc.Spec.LoadBalancerClass)
+	}
+	return lines
+}
+
+// has says what a Service's status shows.
+func has(r *replay, d *decided) (lines []string) {
+	for _, addr := range d.request.Current {
+		a, has := d.holding(addr)
+		switch i := slices.IndexFunc(d.NotAdopted, func(n allocator.NotAdopted) bool { return n.Address == addr }); {
+		case has && a.Pool == "":
+			lines = append(lines, addr.String()+", which no pool holds")
+		case has:
+			line := fmt.Sprintf("%s from pool %s", addr, a.Pool)
+			if others := r.others(addr, d.request.Service); len(others) > 0 {
+				line += ", shared with " + counted("Service", others)
+			}
+			lines = append(lines, line)
+		case i >= 0:
+			lines = append(lines, fmt.Sprintf("%s, which it cannot keep: %s", addr, d.NotAdopted[i].Message))
+		default:
+			lines = append(lines, addr.String())
+		}
+	}
+	if len(lines) == 0 {
+		return []string{"no address"}
+	}
+	return lines
+}
+
+// others are the other Services that have an address, sorted.
+func (r *replay) others(addr netip.Addr, but lb.Key) (names []string) {
+	for key, d := range r.decided {
+		if _, has := d.holding(addr); has && key != but {
+			names = append(names, key.String())
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func conditionText(s *Snapshot, svc *corev1.Service) string {
+	c := conditionOf(svc)
+	if c == nil {
+		return "none: no controller has decided on it yet"
+	}
+	text := fmt.Sprintf("%s, %s: %s", c.Status, c.Reason, c.Message)
+	if !c.LastTransitionTime.IsZero() {
+		text += fmt.Sprintf(" (for %s)", duration.HumanDuration(s.Time.Sub(c.LastTransitionTime.Time)))
+	}
+	return text
+}
+
+func (e *Explanation) explainFamilies(s *Snapshot, r *replay, d *decided) {
+	_, known := s.Namespaces[d.request.Service.Namespace]
+	selecting := selectingPools(s.Pools)
+	closed := map[string]bool{} // by a quota of 0, which nobody can give back
+	for _, p := range s.Pools {
+		q := p.Spec.Quota
+		closed[p.Name] = q != nil && q.PerNamespace != nil && *q.PerNamespace <= 0
+	}
+	for _, v := range r.alloc.Explain(d.request) {
+		if len(e.Families) == 0 || e.Families[len(e.Families)-1].Family != v.Family {
+			e.Families = append(e.Families, FamilyExplanation{Family: v.Family})
+		}
+		row := PoolVerdict{Pool: v.Pool, Serves: servesNo, Why: v.Message, reason: v.Reason}
+		switch {
+		case v.Held:
+			row.Serves = servesHas
+		case v.Reason == "":
+			row.Serves = servesYes
+		case v.Reason == allocator.ReasonQuotaExceeded && closed[v.Pool]:
+			row.reason = ""
+		case v.Reason == allocator.ReasonNotSelected && !known && slices.Contains(selecting, v.Pool):
+			row.Serves = servesUnknown
+			row.Why = "selects namespaces by their labels, and those of namespace " + d.request.Service.Namespace + " could not be read"
+		}
+		family := &e.Families[len(e.Families)-1]
+		family.Pools = append(family.Pools, row)
+	}
+}
+
+func texts(addrs []netip.Addr) []string {
+	list := make([]string, len(addrs))
+	for i, a := range addrs {
+		list[i] = a.String()
+	}
+	return list
+}

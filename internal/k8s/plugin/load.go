@@ -1,0 +1,70 @@
+package plugin
+
+import (
+	"context"
+
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
+	"github.com/fairlead-lb/fairlead/internal/k8s"
+	"github.com/fairlead-lb/fairlead/internal/lb"
+)
+
+// LoadServiceRows lists the Services of a namespace, or of all for "". Those of other namespaces are
+// looked at only if one that is listed may share its address with them.
+func LoadServiceRows(ctx context.Context, c *k8s.Cluster, class, namespace string) (rows []ServiceRow, notes []string, err error) {
+	s, err := Load(ctx, c, class, namespace)
+	if err != nil {
+		return nil, nil, err
+	}
+	if namespace != "" && s.mayShare() {
+		if all, err := LoadServices(ctx, c, ""); err == nil {
+			s.Services = all
+		} else {
+			s.Notes = append(s.Notes, err.Error()+": who shares addresses from there is unknown")
+		}
+	}
+	rows = []ServiceRow{} // not null where there are none
+	for _, row := range Services(s) {
+		if namespace == "" || row.Namespace == namespace {
+			rows = append(rows, row)
+		}
+	}
+	return rows, s.Notes, nil
+}
+
+// LoadExplanation explains a Service of the cluster.
+func LoadExplanation(ctx context.Context, c *k8s.Cluster, class string, key lb.Key) (*Explanation, []string, error) {
+	svc, err := LoadService(ctx, c, key.Namespace, key.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if why := NotOurs(svc, class); why != "" {
+		return &Explanation{Service: key, NotOurs: why}, nil, nil
+	}
+	// Any Service may have the address that this one wants.
+	s, err := Load(ctx, c, class, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.LoadNamespaces(ctx, c, key.Namespace); err != nil {
+		return nil, nil, err
+	}
+	e, err := Explain(s, key)
+	return e, s.Notes, err
+}
+
+// LoadPlan plans a change of the cluster's pools.
+func LoadPlan(ctx context.Context, c *k8s.Cluster, class string, apply []Manifest, remove []string) (*Plan, []string, error) {
+	s, err := Load(ctx, c, class, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	var pools []*v1alpha1.IPAddressPool
+	for _, m := range apply {
+		pools = append(pools, m.Pool)
+	}
+	if err := s.LoadNamespaces(ctx, c, "", pools...); err != nil {
+		return nil, nil, err
+	}
+	p, err := MakePlan(s, apply, remove)
+	return p, s.Notes, err
+}

@@ -1,0 +1,155 @@
+package plugin
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
+	"github.com/fairlead-lb/fairlead/internal/k8s"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	yamlutil "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+)
+
+// Manifest is an IPAddressPool of a file.
+type Manifest struct {
+	Pool *v1alpha1.IPAddressPool
+	// Source names its place: "pools.yaml, document 2".
+	Source string
+}
+
+// ReadManifests reads the IPAddressPools of a file of YAML or JSON documents. Documents of other kinds are
+// skipped with a note. An unknown field is an error, since it would be one at apply, and so is an address
+// that cannot be read.
+func ReadManifests(name string, r io.Reader) (manifests []Manifest, notes []string, err error) {
+	documents := yamlutil.NewYAMLReader(bufio.NewReader(r))
+	skipped := map[string]int{}
+	for number := 1; ; {
+		data, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("reading %s: %w", name, err)
+		}
+		var any map[string]any
+		source := fmt.Sprintf("%s, document %d", name, number)
+		if err := yaml.Unmarshal(data, &any); err != nil {
+			return nil, nil, fmt.Errorf("%s: %s", source, yamlError(err))
+		}
+		if len(any) == 0 { // comments only
+			continue
+		}
+		number++
+		if err := decode(data, source, &manifests, skipped); err != nil {
+			return nil, nil, err
+		}
+	}
+	for kind, n := range skipped {
+		note := fmt.Sprintf("%s: skipped %s of kind %s", name, count(n, "document"), kind)
+		if strings.HasPrefix(kind, "IPAddressPool ") {
+			note += ": only those of " + v1alpha1.SchemeGroupVersion.String() + " count"
+		}
+		notes = append(notes, note)
+	}
+	slices.Sort(notes)
+	return manifests, notes, nil
+}
+
+var poolDecoder = func() runtime.Decoder {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		panic(err) // a type registered twice
+	}
+	return serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
+}()
+
+// decode reads one document, or all that a list has.
+func decode(data []byte, source string, manifests *[]Manifest, skipped map[string]int) error {
+	var header struct {
+		APIVersion string                 `json:"apiVersion"`
+		Kind       string                 `json:"kind"`
+		Items      []runtime.RawExtension `json:"items"`
+	}
+	if err := yaml.Unmarshal(data, &header); err != nil {
+		return fmt.Errorf("%s: %s", source, yamlError(err))
+	}
+	gvk := schema.FromAPIVersionAndKind(header.APIVersion, header.Kind)
+	isList := gvk.Kind == "List" && gvk.Version == "v1" && gvk.Group == "" || gvk.Kind == "IPAddressPoolList" && gvk.Group == v1alpha1.GroupName
+	switch {
+	case header.Kind == "" || header.APIVersion == "":
+		return fmt.Errorf("%s has no kind or no apiVersion", source)
+	case isList:
+		for i, item := range header.Items {
+			if err := decode(item.Raw, fmt.Sprintf("%s, item %d", source, i+1), manifests, skipped); err != nil {
+				return err
+			}
+		}
+		return nil
+	case gvk.Kind != "IPAddressPool":
+		skipped[gvk.Kind]++
+		return nil
+	case gvk.Group != v1alpha1.GroupName:
+		skipped["IPAddressPool of "+header.APIVersion]++
+		return nil
+	case gvk.Version != v1alpha1.SchemeGroupVersion.Version:
+		return fmt.Errorf("%s: IPAddressPool of %s: this plugin knows only those of %s", source, header.APIVersion, v1alpha1.SchemeGroupVersion)
+	}
+	// YAML may look like JSON, which the decoder would take it for.
+	data, err := yaml.YAMLToJSONStrict(data)
+	if err != nil {
+		return fmt.Errorf("%s: %s", source, yamlError(err))
+	}
+	object, _, err := poolDecoder.Decode(data, nil, nil)
+	if err != nil {
+		return fmt.Errorf("%s: %s", source, yamlError(err))
+	}
+	pool, ok := object.(*v1alpha1.IPAddressPool)
+	switch {
+	case !ok:
+		return fmt.Errorf("%s: it is a %T", source, object)
+	case pool.Name == "":
+		return fmt.Errorf("%s: IPAddressPool without metadata.name", source)
+	case len(pool.Spec.Addresses) == 0:
+		return fmt.Errorf("%s: IPAddressPool %s: spec.addresses is empty; give at least one address, CIDR or range", source, pool.Name)
+	}
+	if _, problems := k8s.Pool(pool); len(problems) > 0 {
+		return fmt.Errorf("%s: IPAddressPool %s: %s", source, pool.Name, strings.Join(problems, "; "))
+	}
+	if pool.Spec.AutoAssign == nil { // as the API server does, so that it compares with what is there
+		assign := true
+		pool.Spec.AutoAssign = &assign
+	}
+	*manifests = append(*manifests, Manifest{pool, source})
+	return nil
+}
+
+// yamlError is what is wrong with a document, without the names of the decoders that found it.
+func yamlError(err error) string {
+	if strict, ok := runtime.AsStrictDecodingError(err); ok {
+		var parts []string
+		for _, e := range strict.Errors() {
+			parts = append(parts, strings.Join(strings.Fields(e.Error()), " "))
+		}
+		return strings.Join(parts, "; ")
+	}
+	text := err.Error()
+	if m := wrongType.FindStringSubmatch(text); m != nil {
+		return cmp.Or(m[2], "it") + " cannot be a " + m[1]
+	}
+	for _, prefix := range []string{"error converting YAML to JSON: ", "error unmarshaling JSON: ", "while decoding JSON: "} {
+		text = strings.TrimPrefix(text, prefix)
+	}
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// wrongType is how encoding/json says that a value is of another type than its field.
+var wrongType = regexp.MustCompile(`cannot unmarshal (\S+) into Go (?:struct field \w+\.(\S+)|value) of type`)

@@ -1,0 +1,119 @@
+package plugin
+
+import (
+	"fmt"
+	"io"
+	"math/big"
+	"strings"
+)
+
+// WritePlan prints a plan: the pools, the Services that are not just kept, and a line that counts all.
+func WritePlan(w io.Writer, p *Plan, f Format) error {
+	if f.Wide {
+		f.Width = 0
+	}
+	if len(p.Pools) > 0 {
+		if err := p.writePools(w, f); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+	}
+	if len(p.Services) > 0 {
+		t := table{header: []string{"SERVICE", "CHANGE", "FROM", "TO", "WHY"}, wrap: true}
+		for _, s := range p.Services {
+			t.add(s.Namespace+"/"+s.Name, string(s.Change), orDash(s.From), orDash(s.To), s.Why)
+		}
+		if err := t.write(w, f.Width); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+	}
+	if p.Undecided > 0 {
+		what := "1 Service is about to change in any case: the plan starts from what it will have."
+		if p.Undecided > 1 {
+			what = fmt.Sprintf("%d Services are about to change in any case: the plan starts from what they will have.", p.Undecided)
+		}
+		if err := writeParagraph(w, f.Width, what); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintln(w, p.Summary)
+	return err
+}
+
+// String is the summary line.
+func (s Summary) String() string {
+	total := s.Lost + s.Moved + s.Pending + s.Assigned + s.Kept
+	kept := fmt.Sprintf("%d kept", s.Kept)
+	if s.Carried > 0 {
+		kept += fmt.Sprintf(" (%d of them from another pool)", s.Carried)
+	}
+	return fmt.Sprintf("%s: %s, %d moved, %d lost, %d pending, %d newly assigned.",
+		count(total, "Service"), kept, s.Moved, s.Lost, s.Pending, s.Assigned)
+}
+
+func (p *Plan) writePools(w io.Writer, f Format) error {
+	t := table{header: []string{"POOL", "CHANGE", "IPV4 USED", "IPV6 USED", ""}}
+	for _, pool := range p.Pools {
+		cells := []string{pool.Name, string(pool.Change)}
+		for _, family := range []FamilyPlan{pool.IPv4, pool.IPv6} {
+			before, after := useText(family.Before), useText(family.After)
+			if before != after {
+				before += " -> " + after
+			}
+			cells = append(cells, before)
+		}
+		t.add(append(cells, "")...)
+	}
+	if err := t.write(w, f.Width); err != nil {
+		return err
+	}
+	first := true
+	for _, pool := range p.Pools {
+		var old, fresh []string
+		for _, c := range pool.Conflicts {
+			text := fmt.Sprintf("%s belongs to pool %s, which is older", c.Overlap, c.With)
+			if c.New {
+				fresh = append(fresh, text)
+			} else {
+				old = append(old, text)
+			}
+		}
+		for _, part := range []struct {
+			kind  string
+			texts []string
+		}{{"Conflicting", fresh}, {"Conflicting, as it is now", old}} {
+			if len(part.texts) == 0 {
+				continue
+			}
+			if first {
+				first = false
+				if _, err := fmt.Fprintln(w); err != nil {
+					return err
+				}
+			}
+			if err := writeParagraph(w, f.Width, fmt.Sprintf("pool %s: %s: %s", pool.Name, part.kind, strings.Join(part.texts, "; "))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func useText(u PoolUse) string {
+	if n, ok := new(big.Int).SetString(u.Total, 10); !ok || n.Sign() == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%d/%s", u.Assigned, shortNumber(u.Total))
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

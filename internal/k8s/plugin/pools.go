@@ -1,0 +1,182 @@
+package plugin
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
+	"github.com/fairlead-lb/fairlead/internal/k8s"
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
+)
+
+// PoolRow is an IPAddressPool as `kubectl fairlead pools` shows it: what its status says, in a line.
+type PoolRow struct {
+	Name string
+	// Ready is the status of the pool's condition, Unknown if it has none.
+	Ready string
+	// Families in the order of lb.Families; nil where the pool has no address.
+	Families [2]*v1alpha1.PoolFamilyStatus
+	// For says in short whom the pool is for and how; Rules says the same in full.
+	For, Rules []string
+	Ranges     []string
+	// Wrong is what stands in the pool's way.
+	Wrong []Fault
+}
+
+// Fault is something that is wrong with a pool: a condition's type or reason, and a sentence.
+type Fault struct{ Kind, Sentence string }
+
+// Pools are the rows of pools, sorted by name.
+func Pools(pools []*v1alpha1.IPAddressPool) []PoolRow {
+	var rows []PoolRow
+	for _, p := range pools {
+		pool, _ := k8s.Pool(p) // what cannot be read, a condition tells of
+		row := PoolRow{Name: p.Name, Ready: string(metav1.ConditionUnknown), Wrong: faults(p),
+			Families: [2]*v1alpha1.PoolFamilyStatus{p.Status.IPv4, p.Status.IPv6}}
+		if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReady); c != nil {
+			row.Ready = string(c.Status)
+		}
+		row.For, row.Rules = rulesOf(pool)
+		for _, r := range p.Spec.Addresses {
+			row.Ranges = append(row.Ranges, string(r))
+		}
+		for _, r := range p.Spec.ExcludeAddresses {
+			row.Ranges = append(row.Ranges, "not "+string(r))
+		}
+		rows = append(rows, row)
+	}
+	slices.SortFunc(rows, func(x, y PoolRow) int { return cmp.Compare(x.Name, y.Name) })
+	return rows
+}
+
+// rulesOf says whom a pool is for and what else holds of it, in short and in full.
+func rulesOf(p lb.Pool) (brief, full []string) {
+	add := func(short, long string) { brief, full = append(brief, short), append(full, long) }
+	if p.Disabled {
+		add("disabled", "disabled: nothing new is assigned")
+	}
+	if p.OnRequest {
+		add("on request", "on request only")
+	}
+	if p.Priority > 0 {
+		add(fmt.Sprintf("priority %d", p.Priority), fmt.Sprintf("priority %d", p.Priority))
+	}
+	where := slices.Clone(p.Namespaces)
+	for _, text := range selectorTexts(p.NamespaceSelectors) {
+		where = append(where, "those with "+text)
+	}
+	switch {
+	case len(p.NamespaceSelectors) > 0:
+		add("some namespaces", "namespaces "+strings.Join(where, ", "))
+	case len(where) == 1:
+		add("namespace "+where[0], "namespace "+where[0])
+	case len(where) > 1:
+		add(count(len(where), "namespace"), "namespaces "+strings.Join(where, ", "))
+	}
+	if which := selectorTexts(p.ServiceSelectors); len(which) > 0 {
+		add("some Services", "Services with "+strings.Join(which, ", or with "))
+	}
+	if p.Quota != nil {
+		add(fmt.Sprintf("quota %d", *p.Quota), fmt.Sprintf("at most %d a namespace", *p.Quota))
+	}
+	if p.AvoidBuggyIPs {
+		full = append(full, "no .0 and .255")
+	}
+	if p.Retention > 0 {
+		full = append(full, "retention "+duration.HumanDuration(p.Retention))
+	}
+	return brief, full
+}
+
+func selectorTexts(selectors []lb.Selector) (texts []string) {
+	for _, s := range selectors {
+		texts = append(texts, cmp.Or(s.String(), "any labels"))
+	}
+	return texts
+}
+
+// faults are what a pool's conditions complain of, each sentence once.
+func faults(p *v1alpha1.IPAddressPool) (list []Fault) {
+	conditions := p.Status.Conditions
+	for _, kind := range []string{v1alpha1.ConditionConflicting, v1alpha1.ConditionExhausted, v1alpha1.ConditionNotAdvertised} {
+		if c := meta.FindStatusCondition(conditions, kind); c != nil && c.Status == metav1.ConditionTrue {
+			list = append(list, Fault{kind, c.Message})
+		}
+	}
+	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	said := func(f Fault) bool { return f.Kind == ready.Reason || f.Sentence == ready.Message }
+	switch {
+	case ready == nil:
+		list = append(list, Fault{statusUndecided, "no controller has looked at the pool yet"})
+	case ready.ObservedGeneration < p.Generation:
+		list = append(list, Fault{"Edited", "no controller has looked at the last edit yet; the figures are those before"})
+	case ready.Status != metav1.ConditionTrue && !slices.ContainsFunc(list, said):
+		list = append(list, Fault{ready.Reason, ready.Message})
+	}
+	return list
+}
+
+// WritePools prints a table, and beneath it a paragraph for all that is wrong.
+func WritePools(w io.Writer, rows []PoolRow, f Format) error {
+	t := table{header: []string{"NAME", "READY", "V4-USED", "V4-FREE", "V6-USED", "V6-FREE", "FOR"}}
+	if f.Wide {
+		t.header = append(t.header, "ADDRESSES")
+	}
+	for _, r := range rows {
+		cells := []string{r.Name, r.Ready}
+		for _, u := range r.Families {
+			used, free := usage(u, f.Wide)
+			cells = append(cells, used, free)
+		}
+		if !f.Wide {
+			t.add(append(cells, cmp.Or(strings.Join(r.For, ", "), "all"))...)
+			continue
+		}
+		t.add(append(cells, cmp.Or(strings.Join(r.Rules, "; "), "all"), strings.Join(r.Ranges, ", "))...)
+	}
+	width := f.Width
+	if f.Wide {
+		width = 0
+	}
+	t.wrap = true
+	if err := t.write(w, width); err != nil {
+		return err
+	}
+	first := true
+	for _, r := range rows {
+		for _, fault := range r.Wrong {
+			if first {
+				if _, err := io.WriteString(w, "\n"); err != nil {
+					return err
+				}
+				first = false
+			}
+			if err := writeParagraph(w, f.Width, fmt.Sprintf("pool %s: %s: %s", r.Name, fault.Kind, fault.Sentence)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// usage prints one family of a pool: used of total, and free.
+func usage(u *v1alpha1.PoolFamilyStatus, full bool) (used, free string) {
+	if u == nil {
+		return "-", "-"
+	}
+	number := shortNumber
+	if full {
+		number = printable
+	}
+	used = fmt.Sprintf("%d/%s", u.Assigned, number(u.Total))
+	if u.Retained > 0 {
+		used += fmt.Sprintf(" +%d retained", u.Retained)
+	}
+	return used, number(u.Available)
+}

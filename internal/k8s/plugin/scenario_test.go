@@ -1,0 +1,181 @@
+package plugin
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+)
+
+var update = flag.Bool("update", false, "write what the commands print into testdata")
+
+// now is when every scenario's cluster is read.
+var now = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+// A scenario is a cluster.yaml, files, and commands with what they print. A command is the name of a section,
+// as a user would type it behind `kubectl fairlead`; a number at its end is the width of the terminal. Each
+// runs several times, with the objects in another order.
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios (%v)", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			inputs := map[string][]byte{}
+			for i, f := range archive.Files {
+				if !strings.Contains(f.Name, " ") && strings.HasSuffix(f.Name, ".yaml") {
+					inputs[f.Name] = f.Data
+					continue
+				}
+				got := run(inputs, f.Name)
+				for range 3 {
+					if again := run(inputs, f.Name); again != got {
+						t.Errorf("%s depends on the order of the objects:\n%s", f.Name, cmp.Diff(got, again))
+					}
+				}
+				if *update {
+					archive.Files[i].Data = []byte(got)
+				} else if diff := cmp.Diff(string(f.Data), got); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", f.Name, diff)
+				}
+			}
+			if *update {
+				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// run does what the command does with a cluster, and returns what it prints, and the exit status unless
+// that is 0.
+func run(inputs map[string][]byte, command string) string {
+	var out bytes.Buffer
+	s, err := read(inputs["cluster.yaml"])
+	if err != nil {
+		return err.Error()
+	}
+	words := strings.Fields(command)
+	var f Format
+	if n, err := strconv.Atoi(words[len(words)-1]); err == nil {
+		f.Width, words = n, words[:len(words)-1]
+	}
+	var data string
+	var apply []Manifest
+	var remove, rest []string
+	for i := 1; i < len(words); i++ {
+		switch words[i] {
+		case "-o":
+			i++
+			f.Wide = words[i] == "wide"
+			data = strings.TrimPrefix(words[i], "wide")
+		case "-f":
+			i++
+			manifests, notes, problem := ReadManifests(words[i], bytes.NewReader(inputs[words[i]]))
+			for _, n := range notes {
+				fmt.Fprintln(&out, "note:", n)
+			}
+			apply, err = append(apply, manifests...), problem
+		case "--delete":
+			i++
+			remove = append(remove, words[i])
+		default:
+			rest = append(rest, words[i])
+		}
+		if err != nil {
+			return out.String() + "error: " + err.Error() + "\n"
+		}
+	}
+	switch words[0] {
+	case "pools":
+		err = WritePools(&out, Pools(s.Pools), f)
+	case "services":
+		rows := Services(s)
+		if len(rest) > 0 {
+			rows = OnlyPending(rows)
+		}
+		if data != "" {
+			err = WriteData(&out, data, rows)
+		} else {
+			err = WriteServices(&out, rows, f)
+		}
+	case "explain":
+		var key lb.Key
+		if key, err = lb.ParseKey(rest[1]); err != nil {
+			break
+		}
+		var e *Explanation
+		if e, err = Explain(s, key); err == nil {
+			err = WriteExplanation(&out, e, f)
+		}
+	case "plan":
+		var p *Plan
+		if p, err = MakePlan(s, apply, remove); err != nil {
+			break
+		}
+		if data != "" {
+			err = WriteData(&out, data, p)
+		} else {
+			err = WritePlan(&out, p, f)
+		}
+		if status := p.ExitStatus(); status != 0 {
+			fmt.Fprintln(&out, "exit status", status)
+		}
+	default:
+		err = fmt.Errorf("there is no command %s", command)
+	}
+	if err != nil {
+		fmt.Fprintln(&out, "error:", err)
+	}
+	return out.String()
+}
+
+var testDecoder = func() runtime.Decoder {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(corev1.AddToScheme(scheme))
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+	return serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
+}()
+
+// read makes a snapshot of documents, in no certain order.
+func read(documents []byte) (*Snapshot, error) {
+	s := &Snapshot{Namespaces: map[string]map[string]string{}, Time: now}
+	for doc := range strings.SplitSeq(string(documents), "\n---\n") {
+		object, _, err := testDecoder.Decode([]byte(doc), nil, nil)
+		if err != nil {
+			return nil, fmt.Errorf("decoding %s: %w", doc, err)
+		}
+		switch o := object.(type) {
+		case *corev1.Service:
+			s.Services = append(s.Services, o)
+		case *corev1.Namespace:
+			s.Namespaces[o.Name] = o.Labels
+		case *v1alpha1.IPAddressPool:
+			s.Pools = append(s.Pools, o)
+		}
+	}
+	rand.Shuffle(len(s.Services), func(i, j int) { s.Services[i], s.Services[j] = s.Services[j], s.Services[i] })
+	rand.Shuffle(len(s.Pools), func(i, j int) { s.Pools[i], s.Pools[j] = s.Pools[j], s.Pools[i] })
+	return s, nil
+}

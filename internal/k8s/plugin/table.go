@@ -1,0 +1,114 @@
+package plugin
+
+import (
+	"bufio"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// table is rows of cells under a header, if it has one. The last column holds sentences: it is cut or wrapped where the
+// terminal ends.
+type table struct {
+	header []string
+	rows   [][]string
+	// wrap continues the last column below itself; without it, it is cut.
+	wrap bool
+}
+
+func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+const (
+	gap = 2
+	// A last column narrower than this would say nothing: rather let the terminal break the line.
+	leastCut  = 10
+	leastWrap = 24
+)
+
+func (t *table) write(w io.Writer, width int) error {
+	rows := t.rows
+	if t.header != nil {
+		rows = append([][]string{t.header}, rows...)
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	last := len(rows[0]) - 1
+	widths := make([]int, last)
+	for _, row := range rows {
+		for i := range widths {
+			row[i] = printable(row[i])
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+		row[last] = printable(row[last])
+	}
+	indent := gap * last
+	for _, n := range widths {
+		indent += n
+	}
+	b := bufio.NewWriter(w)
+	for _, row := range rows {
+		var line strings.Builder
+		for i, n := range widths {
+			line.WriteString(row[i])
+			line.WriteString(strings.Repeat(" ", n-utf8.RuneCountInString(row[i])+gap))
+		}
+		lines := []string{row[last]}
+		switch {
+		case width == 0:
+		case t.wrap:
+			lines = wrap(row[last], max(width-indent, leastWrap))
+		default:
+			lines = []string{cut(row[last], max(width-indent, leastCut))}
+		}
+		for i, text := range lines {
+			if i > 0 {
+				line.WriteString(strings.Repeat(" ", indent))
+			}
+			line.WriteString(text)
+			b.WriteString(strings.TrimRight(line.String(), " "))
+			b.WriteByte('\n')
+			line.Reset()
+		}
+	}
+	return b.Flush()
+}
+
+// cut shortens a text to width characters.
+func cut(s string, width int) string {
+	if utf8.RuneCountInString(s) <= width {
+		return s
+	}
+	return strings.TrimRight(string([]rune(s)[:width-3]), " ") + "..."
+}
+
+// wrap breaks a text at spaces into lines of at most width characters, as far as its words allow.
+func wrap(s string, width int) []string {
+	var lines []string
+	line, length := "", 0
+	for word := range strings.FieldsSeq(s) {
+		n := utf8.RuneCountInString(word)
+		if length > 0 && length+1+n > width {
+			lines = append(lines, line)
+			line, length = "", 0
+		}
+		if length > 0 {
+			line += " "
+			length++
+		}
+		line += word
+		length += n
+	}
+	return append(lines, line)
+}
+
+// writeParagraph prints a text, wrapped to the terminal, with what continues it indented.
+func writeParagraph(w io.Writer, width int, text string) error {
+	text = printable(text)
+	const indent = "  "
+	if width > 0 {
+		text = strings.Join(wrap(text, max(width-len(indent), leastWrap)), "\n"+indent)
+	}
+	_, err := io.WriteString(w, text+"\n")
+	return err
+}
