@@ -124,7 +124,7 @@ func newStory(l *lab.Lab, tell *teller) (*story, error) {
 	bin := filepath.Join(root, ".cache", "bin")
 	hyperkube, err := lab.Hyperkube(context.Background(), tell.progress)
 	if err == nil {
-		err = linkKubectl(hyperkube, filepath.Join(bin, "kubectl"))
+		err = link(hyperkube, filepath.Join(bin, "kubectl"))
 	}
 	if err != nil {
 		return nil, err

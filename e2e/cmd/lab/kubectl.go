@@ -10,10 +10,14 @@ import (
 	"strings"
 )
 
-// installTools puts kubectl and this program, which may run from a directory that `go run` removes, where the
+// installTools puts kubectl, its plugin and this program, which may run from a directory that `go run` removes, where the
 // user's PATH is told to find them.
 func installTools(hyperkube string, f files) error {
-	if err := linkKubectl(hyperkube, f.kubectl); err != nil {
+	if err := link(hyperkube, f.kubectl); err != nil {
+		return err
+	}
+	const plugin = "kubectl-fairlead"
+	if err := link(filepath.Join(f.root, "build", plugin), filepath.Join(f.bin, plugin)); err != nil {
 		return err
 	}
 	self, err := os.ReadFile("/proc/self/exe")
@@ -28,23 +32,23 @@ func installTools(hyperkube string, f files) error {
 	return nil
 }
 
-// linkKubectl makes the one binary kubectl by its name.
-func linkKubectl(hyperkube, path string) error {
+// link makes path a name of a program.
+func link(program, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("linking kubectl: %w", err)
+		return fmt.Errorf("linking %s: %w", path, err)
 	}
-	hyperkube, err := filepath.Abs(hyperkube)
+	program, err := filepath.Abs(program)
 	if err != nil {
-		return fmt.Errorf("linking kubectl: %w", err)
+		return fmt.Errorf("linking %s: %w", path, err)
 	}
-	target, err := filepath.Rel(filepath.Dir(path), hyperkube)
+	target, err := filepath.Rel(filepath.Dir(path), program)
 	if err != nil {
-		target = hyperkube
+		target = program
 	}
-	// In one step: whoever calls kubectl at this moment finds the old one or the new one.
-	link := fmt.Sprintf("%s.%d", path, os.Getpid())
-	if err := errors.Join(os.Symlink(target, link), os.Rename(link, path)); err != nil {
-		return fmt.Errorf("linking kubectl: %w", err)
+	// In one step: whoever calls it at this moment finds the old one or the new one.
+	name := fmt.Sprintf("%s.%d", path, os.Getpid())
+	if err := errors.Join(os.Symlink(target, name), os.Rename(name, path)); err != nil {
+		return fmt.Errorf("linking %s: %w", path, err)
 	}
 	return nil
 }

@@ -73,6 +73,8 @@ themselves):
   kubectl create deployment web --image=any --port=%d --replicas=3
   kubectl apply -f %sservice.yaml
   kubectl get ipaddresspools,speakers,svc
+  kubectl fairlead pools
+  kubectl fairlead explain service web
   lab exec client1 -- %s http://%s
 
 Pull the cable of a node, and put it back:
