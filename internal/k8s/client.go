@@ -19,6 +19,7 @@ type Cluster struct {
 	Core     kubernetes.Interface
 	Fairlead versioned.Interface
 	link     *link
+	writes   *writes
 }
 
 // Connect prepares clients from a kubeconfig, or without one from the Pod's service account. It reaches
@@ -53,6 +54,9 @@ func Connect(kubeconfig, component, version string, log *slog.Logger, metrics pr
 	if c.Fairlead, err = versioned.NewForConfigAndClient(config, client); err != nil {
 		return nil, fmt.Errorf("preparing the client of %s for Fairlead's resources: %w", config.Host, err)
 	}
+	if c.writes, err = newWrites(config, client); err != nil {
+		return nil, fmt.Errorf("preparing to write to %s: %w", config.Host, err)
+	}
 	return c, nil
 }
 
@@ -86,6 +90,7 @@ func tune(config *rest.Config, component, version string) {
 	// Fairness, which client-go obeys by its 429 and Retry-After); what we have under way at once is
 	// bounded by the number of writers.
 	config.QPS = -1
+	config.Dial = dialPaced // a burst costs little more than half of what it did
 	// Warnings are for those who write manifests.
 	config.WarningHandler = rest.NoWarnings{}
 	// A connection that died without a word (the API server's machine lost power) is found by HTTP/2

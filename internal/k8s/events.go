@@ -3,6 +3,8 @@ package k8s
 import (
 	"context"
 	"log/slog"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -11,8 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	eventutil "k8s.io/client-go/tools/record/util"
 	"k8s.io/client-go/util/workqueue"
 )
 
@@ -37,7 +37,7 @@ type queued struct {
 // what a burst of Services brings, silently but for a log line; it aggregates and filters events, which
 // those who write them at transitions only do not need; and it writes from one goroutine.
 type Recorder struct {
-	client    kubernetes.Interface
+	cluster   *Cluster
 	component string
 	instance  string
 	log       *slog.Logger
@@ -51,18 +51,20 @@ type Recorder struct {
 
 const (
 	// Few, so that events of a burst do not stand in the way of what the burst is about.
-	eventWriters = 2
+	eventWriters = 4
 	// About 50 MB; more events than this have nobody who reads them.
 	mostEvents = 50_000
 	// How long what is in the queue may take to be written when the process ends.
 	eventGrace = 2 * time.Second
+	// How long one try may take: a connection that died without a word does not tell.
+	eventTimeout = 5 * time.Second
 )
 
 // NewRecorder makes a recorder. Instance tells the processes of one component apart: the node's or the
 // Pod's name.
 func NewRecorder(c *Cluster, component, instance string, log *slog.Logger, metrics prometheus.Registerer) *Recorder {
 	r := &Recorder{
-		client: c.Core, component: component, instance: instance, log: log, most: mostEvents,
+		cluster: c, component: component, instance: instance, log: log, most: mostEvents,
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[*queued](200*time.Millisecond, 30*time.Second)),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -128,7 +130,9 @@ func (r *Recorder) forget(event *queued) {
 }
 
 func (r *Recorder) create(ctx context.Context, event *corev1.Event) error {
-	_, err := r.client.CoreV1().Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{})
+	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
+	defer cancel()
+	err := r.cluster.createEvent(ctx, event)
 	switch {
 	case err == nil, apierrors.IsAlreadyExists(err): // the latter: an earlier try whose answer was lost
 		r.outcomes.WithLabelValues("written").Inc()
@@ -156,7 +160,7 @@ func (r *Recorder) build(e Event) *corev1.Event {
 	return &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace,
-			Name:      eventutil.GenerateEventName(e.About.Name, r.unique(now.UnixNano())),
+			Name:      eventName(e.About.Name, r.unique(now.UnixNano())),
 		},
 		InvolvedObject:      e.About,
 		Type:                kind,
@@ -169,6 +173,13 @@ func (r *Recorder) build(e Event) *corev1.Event {
 		ReportingController: r.component,
 		ReportingInstance:   r.instance,
 	}
+}
+
+// eventName is what client-go calls an event, the object's name and a time, without its check that this is a
+// name: that the object exists tells as much. A name has 253 bytes at most.
+func eventName(object string, time int64) string {
+	suffix := "." + strconv.FormatInt(time, 16)
+	return strings.TrimRight(object[:min(len(object), 253-len(suffix))], ".-") + suffix
 }
 
 // unique returns now, or a little more if now has been returned already: an event's name is made of it.

@@ -29,6 +29,7 @@ type known struct {
 	// leaving are the addresses in its status that are not its own any more, and what to say of them
 	// before they leave the status.
 	leaving map[netip.Addr]*farewell
+	mended  mending
 	// released is true once it is gone or no longer ours. Cleared is set by the writer when nothing of
 	// ours is left on it.
 	released, cleared bool
@@ -64,7 +65,7 @@ func (t *term) adopt() (services, adopted int) {
 	}
 	pools, _ := t.poolLister.List(labels.Everything())
 	for _, pool := range pools {
-		t.alloc.Retain(k8s.Retained(pool))
+		t.alloc.Retain(k8s.Retained(pool, time.Now()))
 	}
 	for _, shows := range []bool{true, false} {
 		for _, svc := range ours {
@@ -76,6 +77,9 @@ func (t *term) adopt() (services, adopted int) {
 	return len(ours), adopted
 }
 
+// mostFarewells bounds the events about a status that was never ours, however long it is.
+const mostFarewells = 16
+
 // admit makes a Service known with what its status shows, and gives it nothing new.
 func (t *term) admit(svc *corev1.Service, r allocator.Request) *known {
 	k := &known{uid: svc.UID, shows: r.Current}
@@ -83,14 +87,20 @@ func (t *term) admit(svc *corev1.Service, r allocator.Request) *known {
 	r.Hold = true
 	d := t.alloc.Decide(r)
 	k.has = d.Assignments
-	for _, n := range d.NotAdopted {
+	for _, n := range d.NotAdopted[:min(len(d.NotAdopted), mostFarewells)] {
 		k.leave(n.Address, "NotAdopted", fmt.Sprintf("the status has %s, which cannot be kept: %s", n.Address, n.Message))
 	}
 	return k
 }
 
 func (t *term) request(svc *corev1.Service) (allocator.Request, []allocator.Refusal) {
-	return k8s.Request(svc, t.namespaceLabels(svc.Namespace))
+	r, problems := k8s.Request(svc, t.namespaceLabels(svc.Namespace))
+	if len(problems) > 0 {
+		// It keeps what it has until they are resolved, and after a restart that is what its status shows: how many
+		// addresses it asked for when it got them cannot be read any more.
+		r.Addresses = r.Current
+	}
+	return r, problems
 }
 
 // decideService decides what a Service has, and returns what has to be written, nil if nothing.
@@ -106,11 +116,20 @@ func (t *term) decideService(key lb.Key) *job {
 	}
 	if t.selecting && !t.namespaceKnown(key.Namespace) {
 		// It is there, since the Service is, and the watches keep no order among them. Without its labels a pool
-		// that is not for it might select it.
-		t.work.AddAfter(item{service, key}, 20*time.Millisecond)
+		// that is not for it might select it. The namespace's own event has the Service looked at again.
+		t.early[key.Namespace] = append(t.early[key.Namespace], key)
 		return nil
 	}
 	request, problems := t.request(svc)
+	host := hostname(svc)
+	foreign := host != "" && len(request.Current) == 0 && (k == nil || len(k.has) == 0)
+	if foreign {
+		problems = append([]allocator.Refusal{{Reason: allocator.ReasonNotAdopted, Message: fmt.Sprintf("the status has hostname %s of "+
+			"another load balancer: it is not replaced; remove it from the status, or have spec.loadBalancerClass say who serves", host)}}, problems...)
+	}
+	if k != nil && slices.Equal(request.Current, outcome{assigned: k.has}.ips()) {
+		k.shows = request.Current // also if the answer to our write was lost
+	}
 	if k != nil && overtaken(k, request.Current) {
 		t.again(t.alloc.Forget(key))
 		t.count(k, "")
@@ -128,7 +147,7 @@ func (t *term) decideService(key lb.Key) *job {
 	for _, r := range d.GivenUp {
 		t.tellGivenUp(r, key)
 	}
-	o := outcome{d.Assignments, d.Refusals, d.Satisfied}
+	o := outcome{d.Assignments, d.Refusals, d.Satisfied, foreign}
 	if len(problems) > 0 {
 		o.refused, o.satisfied = problems, false
 	}
@@ -143,11 +162,16 @@ func (t *term) decideService(key lb.Key) *job {
 			delete(k.leaving, ip)
 		}
 	}
-	c := changeOf(svc, o, time.Now())
+	now := time.Now()
+	c := changeOf(svc, o, now)
 	if c == nil {
 		return nil
 	}
-	return t.statusJob(svc, k, c, o.ips())
+	if wait := t.patience(svc, k, o, now); wait > 0 {
+		t.work.AddAfter(item{service, key}, wait)
+		return nil
+	}
+	return t.statusJob(svc, k, c, o)
 }
 
 // overtaken tells whether another controller, that led too for a moment, wrote a Service's status before our
@@ -158,7 +182,7 @@ func overtaken(k *known, current []netip.Addr) bool {
 }
 
 // statusJob writes a Service's status, after what is to be said before.
-func (t *term) statusJob(svc *corev1.Service, k *known, c *change, shows []netip.Addr) *job {
+func (t *term) statusJob(svc *corev1.Service, k *known, c *change, o outcome) *job {
 	key := k8s.Key(svc)
 	j := &job{object: "service", log: t.Log.With("service", key.String()), base: svc.ResourceVersion}
 	j.seen = func() (string, bool) { return t.serviceVersion(key) }
@@ -171,15 +195,14 @@ func (t *term) statusJob(svc *corev1.Service, k *known, c *change, shows []netip
 		j.after = []k8s.Event{*c.event}
 	}
 	j.write = func(ctx context.Context) error {
-		_, err := t.Cluster.Core.CoreV1().Services(key.Namespace).Patch(ctx, key.Name,
-			types.StrategicMergePatchType, c.patch, metav1.PatchOptions{}, "status")
-		if err != nil {
+		if err := t.Cluster.PatchServiceStatus(ctx, key, c.patch); err != nil {
 			return fmt.Errorf("writing the status of Service %s: %w", key, err)
 		}
 		return nil
 	}
 	j.done = func() {
-		k.shows = shows
+		k.shows = o.ips()
+		k.mended.wrote(o, time.Now())
 		switch e := c.event; {
 		case e == nil:
 			j.log.Debug("status refreshed")
@@ -234,7 +257,7 @@ func (t *term) clear(ctx context.Context, key lb.Key, uid types.UID, had []netip
 	if patch == nil {
 		return nil
 	}
-	_, err = services.Patch(ctx, key.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	err = t.Cluster.PatchServiceStatus(ctx, key, patch)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("clearing the status of Service %s: %w", key, err)
 	}
