@@ -30,15 +30,24 @@ func RetainedStatus(list []allocator.Retained) (status []v1alpha1.RetainedAddres
 	return status
 }
 
-// Retained is the inverse of RetainedStatus. What cannot be read is left out.
-func Retained(pool *v1alpha1.IPAddressPool) (list []allocator.Retained) {
+// Retained is the inverse of RetainedStatus. What cannot be read is left out. No wait is longer than the pool has
+// it from now on, whatever the clock of the controller that wrote it, or the hand that did.
+func Retained(pool *v1alpha1.IPAddressPool, now time.Time) (list []allocator.Retained) {
+	var retention time.Duration
+	if pool.Spec.Retention != nil {
+		retention = pool.Spec.Retention.Duration
+	}
 	for _, r := range pool.Status.Retained {
 		addr, err := lb.ParseAddr(r.Address)
 		if err != nil {
 			continue
 		}
+		until := r.Until.Time
+		if most := now.Add(retention); until.After(most) {
+			until = most
+		}
 		list = append(list, allocator.Retained{
-			Address: addr, Service: lb.Key{Namespace: r.Namespace, Name: r.Name}, Pool: pool.Name, Until: r.Until.Time,
+			Address: addr, Service: lb.Key{Namespace: r.Namespace, Name: r.Name}, Pool: pool.Name, Until: until,
 		})
 	}
 	return list

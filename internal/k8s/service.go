@@ -92,6 +92,9 @@ func Request(svc *corev1.Service, namespaceLabels map[string]string) (allocator.
 	key, _, problem := sharingMeaning.read(svc.Annotations)
 	note(problem)
 	r.Sharing = sharing(svc, key)
+	if problem != nil { // whoever shares with it must go on to keep off its ports
+		r.Sharing.Ports = portsOf(svc)
+	}
 	r.Pool, _, problem = poolMeaning.read(svc.Annotations)
 	note(problem)
 	annotated, from, problem := addressesMeaning.read(svc.Annotations)

@@ -52,14 +52,7 @@ func sharing(svc *corev1.Service, key string) lb.Sharing {
 	if key == "" {
 		return lb.Sharing{}
 	}
-	s := lb.Sharing{Key: key, Ports: make([]lb.Port, 0, len(svc.Spec.Ports))}
-	for _, p := range svc.Spec.Ports {
-		s.Ports = append(s.Ports, lb.Port{Protocol: string(cmp.Or(p.Protocol, corev1.ProtocolTCP)), Number: uint16(p.Port)})
-	}
-	slices.SortFunc(s.Ports, func(a, b lb.Port) int {
-		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Number, b.Number))
-	})
-	s.Ports = slices.Compact(s.Ports)
+	s := lb.Sharing{Key: key, Ports: portsOf(svc)}
 	if needsSelector(svc) {
 		s.Backends = svc.Namespace + "/" + labels.Set(svc.Spec.Selector).String() // sorted
 		if len(svc.Spec.Selector) == 0 {
@@ -69,6 +62,18 @@ func sharing(svc *corev1.Service, key string) lb.Sharing {
 		}
 	}
 	return s
+}
+
+// portsOf returns the ports that a Service takes of its addresses, sorted.
+func portsOf(svc *corev1.Service) []lb.Port {
+	ports := make([]lb.Port, 0, len(svc.Spec.Ports))
+	for _, p := range svc.Spec.Ports {
+		ports = append(ports, lb.Port{Protocol: string(cmp.Or(p.Protocol, corev1.ProtocolTCP)), Number: uint16(p.Port)})
+	}
+	slices.SortFunc(ports, func(a, b lb.Port) int {
+		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Number, b.Number))
+	})
+	return slices.Compact(ports)
 }
 
 // needsSelector tells whether it matters to sharing which Pods a Service selects.

@@ -7,6 +7,8 @@ import (
 
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/lb"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 )
@@ -46,7 +48,11 @@ func (c *Controller) catchUp(ctx context.Context) error {
 			continue
 		}
 		for until := time.Now().Add(2 * time.Second); ctx.Err() == nil && time.Now().Before(until); pause(ctx, 20*time.Millisecond) {
-			_, behind := services.behind(c.serviceVersion)
+			key, behind := services.behind(c.serviceVersion)
+			for behind && c.gone(ctx, key) { // where Services are deleted all the time, no list is ever true
+				delete(services, key)
+				key, behind = services.behind(c.serviceVersion)
+			}
 			if !behind {
 				_, behind = pools.behind(c.poolVersion)
 			}
@@ -57,6 +63,15 @@ func (c *Controller) catchUp(ctx context.Context) error {
 		c.Log.Debug("the watches are behind the cluster, waiting")
 	}
 	return ctx.Err()
+}
+
+// gone tells whether a Service that was listed, and is not in memory, is not there any more or no load balancer.
+func (c *Controller) gone(ctx context.Context, key lb.Key) bool {
+	if _, seen := c.serviceVersion(key); seen {
+		return false
+	}
+	svc, err := c.Cluster.Core.CoreV1().Services(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	return apierrors.IsNotFound(err) || err == nil && svc.Spec.Type != corev1.ServiceTypeLoadBalancer
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -127,6 +127,28 @@ func (t *term) advertised(pool *v1alpha1.IPAddressPool, memory *poolMemory, now 
 	return now.Sub(memory.unadvertised) < unadvertisedFor && !meta.IsStatusConditionTrue(pool.Status.Conditions, v1alpha1.ConditionNotAdvertised)
 }
 
+// poolPending tells whether a pool's status is to be looked at again.
+func (t *term) poolPending(name string) bool {
+	memory := t.pools[name]
+	return memory != nil && memory.scheduled
+}
+
+// flushPools writes what the interval between writes has held back: the next leader reads there who waits for
+// a retained address.
+func (t *term) flushPools(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for name, memory := range t.pools {
+		if !memory.scheduled || ctx.Err() != nil || !t.held() {
+			continue
+		}
+		memory.written = time.Time{}
+		if j := t.decidePoolStatus(name); j != nil {
+			t.carryOut(ctx, j)
+		}
+	}
+}
+
 // decidePoolStatus compares a pool's status with what the allocator says, and returns what has to be
 // written, nil if nothing.
 func (t *term) decidePoolStatus(name string) *job {

@@ -21,6 +21,8 @@ type outcome struct {
 	refused  []allocator.Refusal
 	// satisfied is false if something that was asked for is missing.
 	satisfied bool
+	// foreign is true if the status has a hostname, which is another's and stays.
+	foreign bool
 }
 
 // ips returns the addresses that the Service has.
@@ -97,7 +99,7 @@ type change struct {
 // changeOf compares a Service's status with an outcome, and returns nil if they agree.
 func changeOf(svc *corev1.Service, o outcome, now time.Time) *change {
 	ingress := ingressOf(o)
-	sameIngress := slices.EqualFunc(svc.Status.LoadBalancer.Ingress, ingress, equalIngress)
+	sameIngress := o.foreign || slices.EqualFunc(svc.Status.LoadBalancer.Ingress, ingress, equalIngress)
 	want := o.condition()
 	had := conditionOf(svc)
 	sameCondition := had != nil && had.Status == want.Status && had.Reason == want.Reason && had.Message == want.Message
@@ -125,9 +127,10 @@ func changeOf(svc *corev1.Service, o outcome, now time.Time) *change {
 	c.patch = encode(svc.ResourceVersion, status)
 
 	switch {
+	case sameCondition: // the status is mended; it has been said what the Service has
 	case o.satisfied && (!sameIngress || had == nil || had.Status != want.Status):
 		c.event = &k8s.Event{Reason: "AddressAssigned", Message: "assigned " + describe(o.assigned)}
-	case !o.satisfied && !sameCondition:
+	case !o.satisfied && (!sameIngress || had == nil || had.Status != want.Status || had.Reason != want.Reason):
 		c.event = &k8s.Event{Warning: true, Reason: want.Reason, Message: want.Message}
 	}
 	if c.event != nil {
@@ -149,6 +152,16 @@ func ingressOf(o outcome) []corev1.LoadBalancerIngress {
 func equalIngress(x, y corev1.LoadBalancerIngress) bool {
 	isVIP := func(m *corev1.LoadBalancerIPMode) bool { return m == nil || *m == corev1.LoadBalancerIPModeVIP }
 	return x.IP == y.IP && x.Hostname == y.Hostname && isVIP(x.IPMode) == isVIP(y.IPMode) && len(x.Ports) == 0 && len(y.Ports) == 0
+}
+
+// hostname returns a hostname that a Service's status shows, "" if there is none. We never write one.
+func hostname(svc *corev1.Service) string {
+	for _, ingress := range svc.Status.LoadBalancer.Ingress {
+		if ingress.Hostname != "" {
+			return ingress.Hostname
+		}
+	}
+	return ""
 }
 
 func conditionOf(svc *corev1.Service) *metav1.Condition {

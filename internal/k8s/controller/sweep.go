@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -32,6 +33,7 @@ func (t *term) sweepOnce(ctx context.Context) error {
 	options := metav1.ListOptions{
 		FieldSelector: fields.OneTermNotEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String(), Limit: 500,
 	}
+	var failures []error
 	for {
 		page, err := t.Cluster.Core.CoreV1().Services(metav1.NamespaceAll).List(ctx, options)
 		if err != nil {
@@ -43,11 +45,11 @@ func (t *term) sweepOnce(ctx context.Context) error {
 				continue
 			}
 			if err := t.clear(ctx, k8s.Key(svc), svc.UID, k8s.IngressIPs(svc)); err != nil {
-				return err
+				failures = append(failures, err) // the others are none the worse for it
 			}
 		}
 		if options.Continue = page.Continue; options.Continue == "" {
-			return nil
+			return errors.Join(failures...)
 		}
 	}
 }

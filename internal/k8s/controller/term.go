@@ -25,6 +25,8 @@ type term struct {
 	pools map[string]*poolMemory
 	// selecting is true if a pool selects namespaces by their labels.
 	selecting bool
+	// early are, by namespace, Services that were seen before their namespace was.
+	early map[string][]lb.Key
 	// expiry is when endRetention is due, as far as it is in the queue; zero if it is not.
 	expiry time.Time
 }
@@ -37,6 +39,7 @@ func newTerm(c *Controller, held func() bool) *term {
 		alloc: allocator.New(),
 		known: map[lb.Key]*known{},
 		pools: map[string]*poolMemory{},
+		early: map[string][]lb.Key{},
 	}
 }
 
@@ -79,6 +82,7 @@ func (t *term) run(ctx context.Context) {
 	t.decide(ctx)
 	t.jobs.ShutDown()
 	group.Wait()
+	t.flushPools(context.WithoutCancel(ctx))
 	t.Log.Info("no longer leading")
 }
 
@@ -99,6 +103,8 @@ func (t *term) decide(ctx context.Context) {
 			t.readPools()
 		case namespace:
 			t.again(t.alloc.Waiting(i.key.Namespace))
+			t.again(t.early[i.key.Namespace])
+			delete(t.early, i.key.Namespace)
 		case retention:
 			t.expiry = time.Time{}
 			t.again(t.alloc.Expire(time.Now()))
@@ -111,7 +117,9 @@ func (t *term) decide(ctx context.Context) {
 		t.scheduleExpiry()
 		t.metrics.queue.Set(float64(t.work.Len()))
 		if j == nil {
-			t.work.Forget(i)
+			if i.kind != poolStatus || !t.poolPending(i.key.Name) { // else one that is refused would be tried each second
+				t.work.Forget(i)
+			}
 			t.work.Done(i)
 			continue
 		}

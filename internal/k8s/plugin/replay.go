@@ -60,7 +60,9 @@ func newReplay(s *Snapshot) *replay {
 		d := &decided{service: svc}
 		d.request, d.problems = k8s.Request(svc, s.Namespaces[svc.Namespace])
 		hold := d.request
-		hold.Hold = true
+		if hold.Hold = true; len(d.problems) > 0 {
+			hold.Addresses = hold.Current // what it has stays until they are resolved
+		}
 		d.Decision = r.alloc.Decide(hold)
 		key := d.request.Service
 		r.order = append(r.order, key)
@@ -137,7 +139,7 @@ func poolValues(objects []*v1alpha1.IPAddressPool) []lb.Pool {
 // retained are the addresses that still wait, as the pools' statuses list them.
 func retained(s *Snapshot) (list []allocator.Retained) {
 	for _, p := range s.Pools {
-		list = append(list, k8s.Retained(p)...)
+		list = append(list, k8s.Retained(p, s.Time)...)
 	}
 	return slices.DeleteFunc(list, func(r allocator.Retained) bool { return !r.Until.After(s.Time) })
 }
