@@ -29,6 +29,7 @@ build: ## Build the binaries into build/
 	@echo "building Fairlead (some minutes the first time)"
 	@for path in cmd/controller cmd/speaker cmd/kubectl-fairlead e2e/cmd/lab; do \
 	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/$${path##*/} ./$$path; done
+	@install -m 755 cmd/kubectl-fairlead/kubectl_complete-fairlead build/
 
 .PHONY: test
 test: verify test-unit test-e2e ## All: verify, unit, namespace and end-to-end tests (root)

@@ -36,8 +36,8 @@ type AddressRange string
 // IPAddressPoolSpec says which addresses a pool has and who gets them.
 type IPAddressPoolSpec struct {
 	// Addresses are the ranges that make the pool, at most 256, of either family or both. They must not
-	// overlap another pool's: of two pools that do, the older one has the addresses and the other one a
-	// condition.
+	// overlap another pool's: of two pools that do, the older one (of the same second, the first by name) has
+	// the addresses and the other one a condition.
 	//
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
@@ -96,9 +96,10 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:validation:XValidation:rule=`self == '0' || self != '' && self.matches('^([0-9]{1,6}([.][0-9]{1,9})?h)?([0-9]{1,6}([.][0-9]{1,9})?m)?([0-9]{1,6}([.][0-9]{1,9})?s)?([0-9]{1,6}([.][0-9]{1,9})?ms)?([0-9]{1,6}([.][0-9]{1,9})?(us|µs))?([0-9]{1,6}ns)?$')`,messageExpression=`'"' + self + '" is not how long to wait; write hours, minutes and seconds in this order, such as 30m, 12h or 1h30m, each number of at most six digits'`,message=`not how long to wait; write hours, minutes and seconds in this order, such as 30m, 12h or 1h30m, each number of at most six digits`
 	Retention *metav1.Duration `json:"retention,omitempty"`
 
-	// ConflictDetection says whether the segment is asked if a foreign host has an address before its
-	// first announcement (RFC 5227 section 2.1.1 for IPv4, RFC 4862 section 5.4 for IPv6). An address in
-	// use is set aside and the Service gets another. Never done at takeover. Default Disabled.
+	// ConflictDetection is not supported by this release yet, and refused. It is to say whether the segment is
+	// asked if a foreign host has an address before its first announcement (RFC 5227 section 2.1.1 for IPv4,
+	// RFC 4862 section 5.4 for IPv6). An address in use is set aside and the Service gets another. Never done
+	// at takeover. Default Disabled.
 	//
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="false",reason=FieldValueForbidden,message="spec.conflictDetection is not supported by this release yet; remove it"

@@ -16,7 +16,7 @@ func explainCommand(o *plugin.Options) *cobra.Command {
 		Example: `  kubectl fairlead explain service web`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("%q cannot be explained: write service", args[0])
+				return fmt.Errorf("%q cannot be explained: write kubectl fairlead explain service NAME", args[0])
 			}
 			return cmd.Help()
 		},

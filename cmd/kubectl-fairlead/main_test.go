@@ -25,9 +25,10 @@ func TestMistakes(t *testing.T) {
 		{"an argument too many", "pools edge", "", 1, `unknown command "edge" for "kubectl fairlead pools"`},
 		{"no such output", "services -o xml", "", 1, `-o "xml" is none of wide, json, yaml`},
 		{"nothing to plan", "plan", "", 2, "nothing to plan: give -f FILE or --delete POOL"},
+		{"a directory without manifests", "plan -f EMPTY", "", 2, "there is no .yaml, .yml or .json file in "},
 		{"a typo on standard input", "plan -f -", "{apiVersion: fairlead.dev/v1alpha1, kind: IPAddressPool, metadata: {name: a}, spec: {adresses: []}}", 2,
 			`standard input, document 1: unknown field "spec.adresses"`},
-		{"explaining what cannot be", "explain pool", "", 1, `"pool" cannot be explained: write service`},
+		{"explaining what cannot be", "explain pool", "", 1, `"pool" cannot be explained: write kubectl fairlead explain service NAME`},
 		{"explaining nothing", "explain service", "", 1, "name one Service: kubectl fairlead explain service NAMESPACE/NAME"},
 		{"explaining too much", "explain service a b", "", 1, "name one Service"},
 		{"two namespaces", "explain service a/b -n c", "", 1, "a/b is not in namespace c, which -n names"},
@@ -39,7 +40,7 @@ func TestMistakes(t *testing.T) {
 			t.Setenv("KUBECONFIG", "")
 			t.Setenv("HOME", t.TempDir())
 			var out, failure bytes.Buffer
-			status := execute(t.Context(), strings.Fields(tt.args), strings.NewReader(tt.stdin), &out, &failure)
+			status := execute(t.Context(), strings.Fields(strings.ReplaceAll(tt.args, "EMPTY", t.TempDir())), strings.NewReader(tt.stdin), &out, &failure)
 			if status != tt.status || out.Len() > 0 {
 				t.Errorf("exit status %d, want %d; printed %q", status, tt.status, &out)
 			}

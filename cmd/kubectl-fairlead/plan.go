@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/fairlead-lb/fairlead/internal/daemon"
@@ -21,7 +22,9 @@ func planCommand(o *plugin.Options) *cobra.Command {
 
 It reads IPAddressPools from files and skips whatever else is in them. The
 pools count as they are in the files: what a file leaves out of a pool that
-exists is taken from it. Nothing is changed in the cluster.
+exists is taken from it. Nothing is changed in the cluster. Services that wait
+as before are only counted; -o wide lists them. Of those that began to wait in
+the same second, the cluster may serve another first.
 
 It exits with 0 if every Service keeps its addresses, with 1 if one is moved
 or lost, and with 2 after an error.`,
@@ -61,7 +64,7 @@ or lost, and with 2 after an error.`,
 		},
 	}
 	out.add(cmd, "wide", "json", "yaml")
-	cmd.Flags().StringArrayVarP(&files, "filename", "f", nil, "`FILE` with IPAddressPools to apply; - reads from\nstandard input")
+	cmd.Flags().StringArrayVarP(&files, "filename", "f", nil, "`FILE` or directory with IPAddressPools to\napply; - reads from standard input")
 	cmd.Flags().StringArrayVar(&remove, "delete", nil, "`POOL` to delete")
 	_ = cmd.RegisterFlagCompletionFunc("delete", func(cmd *cobra.Command, _ []string, typed string) (names []string, _ cobra.ShellCompDirective) {
 		if cluster, err := o.Connect(daemon.Current()); err == nil {
@@ -84,7 +87,20 @@ func readFiles(cmd *cobra.Command, files []string) (all []plugin.Manifest, err e
 		note(cmd, notes...)
 		return err
 	}
+	var names []string
 	for _, name := range files {
+		info, err := os.Stat(name)
+		if name == "-" || err != nil || !info.IsDir() {
+			names = append(names, name)
+			continue
+		}
+		inside, err := manifestsIn(name)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, inside...)
+	}
+	for _, name := range names {
 		if name == "-" {
 			err = read("standard input", cmd.InOrStdin())
 		} else {
@@ -102,4 +118,24 @@ func readFiles(cmd *cobra.Command, files []string) (all []plugin.Manifest, err e
 		note(cmd, fmt.Sprintf("there is no IPAddressPool in %s", strings.Join(files, ", ")))
 	}
 	return all, nil
+}
+
+// manifestsIn are the files of a directory that kubectl apply -f would read.
+func manifestsIn(dir string) (names []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		switch filepath.Ext(e.Name()) {
+		case ".yaml", ".yml", ".json":
+			if !e.IsDir() {
+				names = append(names, filepath.Join(dir, e.Name()))
+			}
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("there is no .yaml, .yml or .json file in %s", dir)
+	}
+	return names, nil
 }

@@ -51,7 +51,8 @@ func servicesCommand(o *plugin.Options) *cobra.Command {
 		Long: `List the Services of type LoadBalancer that are Fairlead's: their addresses,
 the pools these are from, and what is missing and why.
 
-On a terminal, messages are cut to its width; -o wide shows them in full.`,
+Where a terminal is too narrow for the messages they are beneath the table;
+-o wide keeps each in its row.`,
 		Example: `  # In the current namespace
   kubectl fairlead services
 

@@ -2,13 +2,17 @@ package plugin
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/allocator"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/lb"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/util/duration"
 )
 
@@ -17,6 +21,8 @@ type Explanation struct {
 	Service lb.Key
 	// NotOurs says why Fairlead leaves the Service alone; empty if it does not, and then the rest counts.
 	NotOurs string
+	// Ignored are annotations that look like Fairlead's and mean nothing.
+	Ignored []string
 	// Asks, Has and Condition are what the Service asks for, what its status shows, and what its condition
 	// says.
 	Asks, Has []string
@@ -66,10 +72,36 @@ func Explain(s *Snapshot, key lb.Key) (*Explanation, error) {
 	r := newReplay(s)
 	d := r.decided[key]
 	e.Asks, e.Has, e.Condition = asks(svc, d), has(r, d), conditionText(s, svc)
-	e.explainFamilies(s, r, d)
+	e.Ignored = ignored(svc)
+	if len(d.problems) == 0 { // else the pools would be tried for something that it does not ask for
+		e.explainFamilies(s, r, d)
+	}
 	r.decide(key)
-	e.Outcome = outcome(d, e.Families)
+	e.Outcome = strings.TrimSpace(outcome(d, e.Families) + " " + unanswered(s, d))
 	return e, nil
+}
+
+// unanswered says of which of its addresses nobody tells the network, as the pools' conditions have it; empty if
+// there are none.
+func unanswered(s *Snapshot, d *decided) string {
+	var addrs, pools []string
+	for _, p := range s.Pools {
+		if !meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionNotAdvertised) {
+			continue
+		}
+		for _, a := range d.Assignments {
+			if a.Pool == p.Name {
+				addrs = append(addrs, a.Address.String())
+				if !slices.Contains(pools, p.Name) {
+					pools = append(pools, p.Name)
+				}
+			}
+		}
+	}
+	if len(addrs) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("But nobody answers for %s: no L2Advertisement selects %s.", enumerate(addrs), counted("pool", pools))
 }
 
 // NotOurs says why Fairlead leaves a Service alone; empty if it does not. Class is --load-balancer-class.
@@ -128,6 +160,18 @@ func asks(svc *corev1.Service, d *decided) (lines []string) {
 	return lines
 }
 
+// ignored names annotations under Fairlead's own prefix that it does not know: typos, which would otherwise go
+// unnoticed.
+func ignored(svc *corev1.Service) (lines []string) {
+	known := []string{k8s.AnnotationPool, k8s.AnnotationSharing, k8s.AnnotationIPs}
+	for _, name := range slices.Sorted(maps.Keys(svc.Annotations)) {
+		if strings.HasPrefix(name, v1alpha1.GroupName+"/") && !slices.Contains(known, name) {
+			lines = append(lines, fmt.Sprintf("annotation %s, which Fairlead does not know; it knows %s", name, enumerate(known)))
+		}
+	}
+	return lines
+}
+
 // has says what a Service's status shows.
 func has(r *replay, d *decided) (lines []string) {
 	for _, addr := range d.request.Current {
@@ -180,7 +224,9 @@ func (e *Explanation) explainFamilies(s *Snapshot, r *replay, d *decided) {
 	_, known := s.Namespaces[d.request.Service.Namespace]
 	selecting := selectingPools(s.Pools)
 	closed := map[string]bool{} // by a quota of 0, which nobody can give back
+	pools := map[string]lb.Pool{}
 	for _, p := range s.Pools {
+		pools[p.Name], _ = k8s.Pool(p)
 		q := p.Spec.Quota
 		closed[p.Name] = q != nil && q.PerNamespace != nil && *q.PerNamespace <= 0
 	}
@@ -199,10 +245,24 @@ func (e *Explanation) explainFamilies(s *Snapshot, r *replay, d *decided) {
 		case v.Reason == allocator.ReasonNotSelected && !known && slices.Contains(selecting, v.Pool):
 			row.Serves = servesUnknown
 			row.Why = "selects namespaces by their labels, and those of namespace " + d.request.Service.Namespace + " could not be read"
+		case v.Reason == allocator.ReasonNotSelected:
+			row.Why += selects(pools[v.Pool], v.Message)
 		}
 		family := &e.Families[len(e.Families)-1]
 		family.Pools = append(family.Pools, row)
 	}
+}
+
+// selects says what a Service that a pool excludes would have to be, given the words of the refusal.
+func selects(p lb.Pool, refusal string) string {
+	rule := servicesRule(p)
+	if strings.Contains(refusal, "namespace") {
+		_, rule = namespacesRule(p)
+	}
+	if rule == "" {
+		return ""
+	}
+	return ": the pool is for " + rule
 }
 
 func texts(addrs []netip.Addr) []string {

@@ -17,11 +17,11 @@ func WriteExplanation(w io.Writer, e *Explanation, f Format) error {
 	if e.NotOurs != "" {
 		return writeProse(w, f.Width, e.NotOurs)
 	}
-	facts := table{wrap: true}
+	facts := table{}
 	for _, fact := range []struct {
 		name  string
 		lines []string
-	}{{"asks for", e.Asks}, {"has", e.Has}, {"condition", []string{e.Condition}}} {
+	}{{"asks for", e.Asks}, {"has", e.Has}, {"condition", []string{e.Condition}}, {"ignored", e.Ignored}} {
 		for i, line := range fact.lines {
 			name := fact.name
 			if i > 0 {
@@ -37,7 +37,7 @@ func WriteExplanation(w io.Writer, e *Explanation, f Format) error {
 		if _, err := fmt.Fprintf(w, "\n%s, in the order in which pools are tried:\n", family.Family); err != nil {
 			return err
 		}
-		t := table{header: []string{"  POOL", "SERVES", "WHY"}, wrap: true}
+		t := table{header: []string{"  POOL", "SERVES", "WHY"}}
 		for _, p := range family.Pools {
 			t.add("  "+p.Pool, string(p.Serves), p.Why)
 		}

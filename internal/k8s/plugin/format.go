@@ -13,7 +13,7 @@ import (
 
 // Format says how a table is printed.
 type Format struct {
-	// Width of the terminal in characters; 0 if there is none, and nothing is cut or wrapped.
+	// Width of the terminal in characters; 0 if there is none, and nothing is wrapped.
 	Width int
 	// Wide shows all there is, in full.
 	Wide bool

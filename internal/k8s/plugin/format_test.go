@@ -42,20 +42,10 @@ func TestWrap(t *testing.T) {
 	}
 }
 
-func TestCut(t *testing.T) {
-	for _, tt := range []struct{ text, want string }{
-		{"ten letter", "ten letter"}, {"eleven long", "eleven..."}, {"zwölfzwölf", "zwölfzwölf"}, {"zwölfzwölfe", "zwölfzw..."},
-	} {
-		if got := cut(tt.text, 10); got != tt.want {
-			t.Errorf("cut(%q) = %q, want %q", tt.text, got, tt.want)
-		}
-	}
-}
-
 // What others wrote into a status does not command the terminal of who reads it.
 func TestTablesPrintNoControlCharacters(t *testing.T) {
 	var out strings.Builder
-	table := table{header: []string{"A", "B"}, wrap: true}
+	table := table{header: []string{"A", "B"}}
 	table.add("x\x1b[2Jy", "one\r\ntwo\x07 \u202ethree")
 	if err := table.write(&out, 80); err != nil {
 		t.Fatal(err)

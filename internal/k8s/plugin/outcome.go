@@ -48,6 +48,9 @@ func outcome(d *decided, verdicts []FamilyExplanation) string {
 			say("It has %s and waits.", enumerate(append(kept, came...)))
 		}
 		say("%s", waitsFor(d, verdicts))
+		if len(d.Assignments) == 0 && len(d.request.Families) > 1 && d.request.Policy == lb.RequireDualStack {
+			say("It requires both families: until then it gets neither.")
+		}
 	case len(came)+len(gone) == 0 && len(missing) == 0:
 		say("It has what it asks for.")
 	case len(missing) > 0:

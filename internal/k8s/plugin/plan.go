@@ -102,6 +102,8 @@ type PlannedService struct {
 	To       string `json:"to,omitempty"`
 	ToPool   string `json:"toPool,omitempty"`
 	Why      string `json:"why,omitempty"`
+	// AsBefore is true of what is pending already, whatever becomes of the plan.
+	AsBefore bool `json:"asBefore,omitempty"`
 }
 
 // Change is what becomes of an address.
@@ -287,6 +289,7 @@ func compare(d *decided, before []allocator.Assignment, wasPending bool, losses 
 			why = "from now on: " + why
 		}
 		add(Pending, none, none, why)
+		rows[len(rows)-1].AsBefore = wasPending
 	}
 	return rows, carried
 }

@@ -103,6 +103,27 @@ func TestPlanStartsFromWhatServicesWillHave(t *testing.T) {
 	}
 }
 
+// Who has waited longest goes first, as in the memory of a controller at work, and not who is oldest: "older" had an
+// address and lost it.
+func TestWhoWaitsLongestGoesFirst(t *testing.T) {
+	older, younger := service("default", "older"), service("default", "younger")
+	older.CreationTimestamp, younger.CreationTimestamp = metav1.NewTime(now.Add(-time.Hour)), metav1.NewTime(now.Add(-time.Minute))
+	for svc, since := range map[*corev1.Service]time.Duration{older: -time.Second, younger: -time.Minute} {
+		svc.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ServiceConditionAssigned, Status: metav1.ConditionFalse,
+			Reason: "NoPool", LastTransitionTime: metav1.NewTime(now.Add(since))}}
+	}
+	s := &Snapshot{Services: []*corev1.Service{older, younger}, Time: now}
+	p, err := MakePlan(s, []Manifest{{pool("edge", "192.0.2.1"), "file"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range p.Services {
+		if want := map[string]Change{"older": Pending, "younger": Assigned}[row.Name]; row.Change != want {
+			t.Errorf("%s is %s, want %s", row.Name, row.Change, want)
+		}
+	}
+}
+
 // large is a cluster of n Services, some of which wait, in pools of 2^16 addresses.
 func large(n int) *Snapshot {
 	s := &Snapshot{Time: now, Pools: []*v1alpha1.IPAddressPool{pool("a", "198.18.0.0/16"), pool("b", "2001:db8::/64")}}

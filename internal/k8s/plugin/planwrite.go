@@ -7,7 +7,9 @@ import (
 	"strings"
 )
 
-// WritePlan prints a plan: the pools, the Services that are not just kept, and a line that counts all.
+// WritePlan prints a plan: the pools, the Services that it does something to, and a line that counts all. Those
+// that wait as before are only counted, unless the format is wide: where many wait nobody would find the
+// one that moves.
 func WritePlan(w io.Writer, p *Plan, f Format) error {
 	if f.Wide {
 		f.Width = 0
@@ -20,15 +22,29 @@ func WritePlan(w io.Writer, p *Plan, f Format) error {
 			return err
 		}
 	}
-	if len(p.Services) > 0 {
-		t := table{header: []string{"SERVICE", "CHANGE", "FROM", "TO", "WHY"}, wrap: true}
-		for _, s := range p.Services {
+	t := table{header: []string{"SERVICE", "CHANGE", "FROM", "TO", "WHY"}}
+	waiting := 0
+	for _, s := range p.Services {
+		if s.AsBefore && !f.Wide {
+			waiting++
+		} else {
 			t.add(s.Namespace+"/"+s.Name, string(s.Change), orDash(s.From), orDash(s.To), s.Why)
 		}
+	}
+	if len(t.rows) > 0 {
 		if err := t.write(w, f.Width); err != nil {
 			return err
 		}
 		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+	}
+	if waiting > 0 {
+		what := "1 Service waits as before; -o wide shows it."
+		if waiting > 1 {
+			what = fmt.Sprintf("%d Services wait as before; -o wide shows them.", waiting)
+		}
+		if err := writeParagraph(w, f.Width, what); err != nil {
 			return err
 		}
 	}

@@ -67,20 +67,11 @@ func rulesOf(p lb.Pool) (brief, full []string) {
 	if p.Priority > 0 {
 		add(fmt.Sprintf("priority %d", p.Priority), fmt.Sprintf("priority %d", p.Priority))
 	}
-	where := slices.Clone(p.Namespaces)
-	for _, text := range selectorTexts(p.NamespaceSelectors) {
-		where = append(where, "those with "+text)
+	if short, long := namespacesRule(p); long != "" {
+		add(short, long)
 	}
-	switch {
-	case len(p.NamespaceSelectors) > 0:
-		add("some namespaces", "namespaces "+strings.Join(where, ", "))
-	case len(where) == 1:
-		add("namespace "+where[0], "namespace "+where[0])
-	case len(where) > 1:
-		add(count(len(where), "namespace"), "namespaces "+strings.Join(where, ", "))
-	}
-	if which := selectorTexts(p.ServiceSelectors); len(which) > 0 {
-		add("some Services", "Services with "+strings.Join(which, ", or with "))
+	if rule := servicesRule(p); rule != "" {
+		add("some Services", rule)
 	}
 	if p.Quota != nil {
 		add(fmt.Sprintf("quota %d", *p.Quota), fmt.Sprintf("at most %d a namespace", *p.Quota))
@@ -92,6 +83,30 @@ func rulesOf(p lb.Pool) (brief, full []string) {
 		full = append(full, "retention "+duration.HumanDuration(p.Retention))
 	}
 	return brief, full
+}
+
+// namespacesRule says which namespaces a pool is for, in short and in full; empty for all.
+func namespacesRule(p lb.Pool) (short, long string) {
+	names, labels := enumerate(p.Namespaces), strings.Join(selectorTexts(p.NamespaceSelectors), ", or with ")
+	switch {
+	case names == "" && labels == "":
+		return "", ""
+	case names == "":
+		return "some namespaces", "namespaces with " + labels
+	case labels != "":
+		return "some namespaces", "namespaces " + names + " and those with " + labels
+	case len(p.Namespaces) == 1:
+		return "namespace " + names, "namespace " + names
+	}
+	return count(len(p.Namespaces), "namespace"), "namespaces " + names
+}
+
+// servicesRule says which Services a pool is for; empty for all.
+func servicesRule(p lb.Pool) string {
+	if which := selectorTexts(p.ServiceSelectors); len(which) > 0 {
+		return "Services with " + strings.Join(which, ", or with ")
+	}
+	return ""
 }
 
 func selectorTexts(selectors []lb.Selector) (texts []string) {
@@ -110,6 +125,9 @@ func faults(p *v1alpha1.IPAddressPool) (list []Fault) {
 		}
 	}
 	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	if ready != nil && ready.ObservedGeneration >= p.Generation && p.Status.IPv4 == nil && p.Status.IPv6 == nil && len(p.Spec.ExcludeAddresses) > 0 {
+		list = append(list, Fault{"Empty", "no address is left to give: all are excluded or belong to older pools"})
+	}
 	said := func(f Fault) bool { return f.Kind == ready.Reason || f.Sentence == ready.Message }
 	switch {
 	case ready == nil:
@@ -144,7 +162,6 @@ func WritePools(w io.Writer, rows []PoolRow, f Format) error {
 	if f.Wide {
 		width = 0
 	}
-	t.wrap = true
 	if err := t.write(w, width); err != nil {
 		return err
 	}

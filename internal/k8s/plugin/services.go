@@ -80,12 +80,15 @@ func OnlyPending(rows []ServiceRow) []ServiceRow {
 	return slices.DeleteFunc(slices.Clone(rows), func(r ServiceRow) bool { return !r.Pending })
 }
 
-// WriteServices prints a table. Messages are cut to the terminal unless the format is wide.
+// WriteServices prints a table. Where the terminal is too narrow for the messages they are beneath it, each
+// once, since the first words of a reason are no answer.
 func WriteServices(w io.Writer, rows []ServiceRow, f Format) error {
 	t := table{header: []string{"NAMESPACE", "NAME", "ADDRESSES", "POOLS", "STATUS", "MESSAGE"}}
 	if f.Wide {
 		f.Width = 0
 	}
+	var said []string // messages in the order of their first Service
+	whose := map[string][]string{}
 	for _, r := range rows {
 		var addresses, pools []string
 		for _, a := range r.Addresses {
@@ -104,8 +107,35 @@ func WriteServices(w io.Writer, rows []ServiceRow, f Format) error {
 			_, message, _ = strings.Cut(message, "; ")
 		}
 		t.add(r.Namespace, r.Name, cmp.Or(strings.Join(addresses, ","), "-"), cmp.Or(strings.Join(pools, ","), "-"), r.Status, message)
+		if message != "" {
+			if whose[message] == nil {
+				said = append(said, message)
+			}
+			whose[message] = append(whose[message], r.Namespace+"/"+r.Name)
+		}
 	}
-	return t.write(w, f.Width)
+	if t.fits(f.Width) {
+		return t.write(w, f.Width)
+	}
+	t.dropLast()
+	if err := t.write(w, 0); err != nil {
+		return err
+	}
+	for i, message := range said {
+		if i == 0 {
+			if _, err := fmt.Fprintln(w); err != nil {
+				return err
+			}
+		}
+		names := count(len(whose[message]), "Service")
+		if len(whose[message]) <= 5 {
+			names = strings.Join(whose[message], ", ")
+		}
+		if err := writeParagraph(w, f.Width, names+": "+message); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func conditionOf(svc *corev1.Service) *metav1.Condition {

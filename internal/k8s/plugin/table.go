@@ -7,23 +7,46 @@ import (
 	"unicode/utf8"
 )
 
-// table is rows of cells under a header, if it has one. The last column holds sentences: it is cut or wrapped where the
-// terminal ends.
+// table is rows of cells under a header, if it has one. The last column holds sentences: where the terminal ends it
+// continues below itself.
 type table struct {
 	header []string
 	rows   [][]string
-	// wrap continues the last column below itself; without it, it is cut.
-	wrap bool
 }
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
 const (
 	gap = 2
-	// A last column narrower than this would say nothing: rather let the terminal break the line.
-	leastCut  = 10
+	// A last column narrower than this would be hard to read: rather let the terminal break the line.
 	leastWrap = 24
 )
+
+// fits tells whether the terminal has room for every row in full.
+func (t *table) fits(width int) bool {
+	if width == 0 || len(t.rows) == 0 {
+		return true
+	}
+	widths := make([]int, len(t.rows[0]))
+	for _, row := range append([][]string{t.header}, t.rows...) {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(printable(cell)))
+		}
+	}
+	total := -gap
+	for _, n := range widths {
+		total += n + gap
+	}
+	return total <= width
+}
+
+// dropLast removes the last column.
+func (t *table) dropLast() {
+	t.header = t.header[:len(t.header)-1]
+	for i, row := range t.rows {
+		t.rows[i] = row[:len(row)-1]
+	}
+}
 
 func (t *table) write(w io.Writer, width int) error {
 	rows := t.rows
@@ -54,12 +77,8 @@ func (t *table) write(w io.Writer, width int) error {
 			line.WriteString(strings.Repeat(" ", n-utf8.RuneCountInString(row[i])+gap))
 		}
 		lines := []string{row[last]}
-		switch {
-		case width == 0:
-		case t.wrap:
+		if width > 0 {
 			lines = wrap(row[last], max(width-indent, leastWrap))
-		default:
-			lines = []string{cut(row[last], max(width-indent, leastCut))}
 		}
 		for i, text := range lines {
 			if i > 0 {
@@ -72,14 +91,6 @@ func (t *table) write(w io.Writer, width int) error {
 		}
 	}
 	return b.Flush()
-}
-
-// cut shortens a text to width characters.
-func cut(s string, width int) string {
-	if utf8.RuneCountInString(s) <= width {
-		return s
-	}
-	return strings.TrimRight(string([]rune(s)[:width-3]), " ") + "..."
 }
 
 // wrap breaks a text at spaces into lines of at most width characters, as far as its words allow.
