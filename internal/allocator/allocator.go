@@ -171,24 +171,24 @@ type pick struct {
 // Decide gives a Service what it asks for, as far as that is possible; doc.go has the rules.
 func (a *Allocator) Decide(r Request) Decision {
 	var d Decision
+	var woken wakes
 	s := a.services[r.Service]
-	known := s != nil
-	if !known {
+	if s == nil {
 		s = &service{sharing: r.Sharing}
 		a.services[r.Service] = s
-		d.NotAdopted = a.adopt(r, s)
-	}
-	var woken wakes
-	if known {
+		d.NotAdopted = a.adopt(r, s, &woken)
+	} else {
 		d.LeftShare = a.share(r, s, &woken)
 	}
 	places, invalid := placesOf(r)
 	d.Refusals = invalid
 	var waits []want
-	if !r.Hold && len(invalid) == 0 {
-		x := a.fill(r, s, places, &d)
+	for again := !r.Hold && len(invalid) == 0; again; {
+		d.Refusals = nil
+		x, had := a.fill(r, s, places, &d), s.held
 		a.commit(r, s, x, &d, &woken)
 		waits = x.waits
+		again = len(d.Refusals) > 0 && !slices.EqualFunc(had, s.held, sameAddress) // what it gives back may be what it lacks
 	}
 	for _, h := range s.held {
 		name, _ := a.PoolOf(h.addr)
@@ -197,14 +197,16 @@ func (a *Allocator) Decide(r Request) Decision {
 	sortByFamily(d.Assignments, r.Families)
 
 	enough := len(d.Refusals) == 0 && len(d.Assignments) > 0
-	if r.Policy == lb.PreferDualStack && len(r.Addresses) == 0 && r.Pool == "" {
-		enough = slices.ContainsFunc(d.Assignments, func(x Assignment) bool { return x.Pool != "" })
+	if r.Policy == lb.PreferDualStack && len(r.Addresses) == 0 { // one place a family, of which one is enough
+		enough = len(d.Refusals) < len(places)
 	}
-	d.Satisfied = !r.Hold && enough
+	d.Satisfied = !r.Hold && len(invalid) == 0 && enough
 	a.wait(r.Service, s, len(d.Refusals) > 0 && !r.Hold && len(invalid) == 0, waits, &woken)
 	d.Again = woken.except(r.Service)
 	return d
 }
+
+func sameAddress(x, y held) bool { return x.addr == y.addr }
 
 // placesOf returns what a Service is to have, and refuses what contradicts itself.
 func placesOf(r Request) (places []place, refused []Refusal) {
@@ -241,18 +243,40 @@ type filling struct {
 func (a *Allocator) fill(r Request, s *service, places []place, d *Decision) (out filling) {
 	type family struct {
 		filled, extra []held // by place, and beyond
-		new           []int  // the places that are filled with something new
-		refused       int
+		open          []int  // the places that are not filled by what it has
+		new           []int  // those of them that are filled with something new
+		shown         int    // places with an address that no pool holds
 	}
-	var families [2]family
-	for _, f := range r.Families {
-		x := &families[f]
-		var open []int
-		for _, h := range s.held {
-			if lb.FamilyOf(h.addr) == f {
-				x.extra = append(x.extra, h)
+	// What works goes before what does not, where not all can be kept.
+	keep := func(x *family, unfilled int) (kept, back []held) {
+		works := func(h held) bool { return a.owned(h.addr) }
+		n := unfilled
+		for _, first := range []bool{true, false} {
+			for _, h := range x.extra {
+				if works(h) != first {
+					continue
+				} else if n > 0 {
+					kept = append(kept, h)
+					n--
+				} else {
+					back = append(back, h)
+				}
 			}
 		}
+		slices.SortFunc(kept, func(y, z held) int { return slices.Index(x.extra, y) - slices.Index(x.extra, z) })
+		return kept, back
+	}
+	var families [2]family
+	var leaves []held // of families that it does not list any more
+	for _, h := range s.held {
+		if f := lb.FamilyOf(h.addr); !slices.Contains(r.Families, f) {
+			leaves = append(leaves, h)
+		} else {
+			families[f].extra = append(families[f].extra, h)
+		}
+	}
+	for _, f := range r.Families {
+		x := &families[f]
 		x.filled = make([]held, len(places))
 		for n, p := range places {
 			if p.family != f {
@@ -260,30 +284,39 @@ func (a *Allocator) fill(r Request, s *service, places []place, d *Decision) (ou
 			}
 			i := slices.IndexFunc(x.extra, func(h held) bool { return a.fits(h, p, r.Pool) })
 			if i < 0 {
-				open = append(open, n)
+				x.open = append(x.open, n)
 				continue
 			}
 			x.filled[n] = held{x.extra[i].addr, r.Pool}
 			x.extra = slices.Delete(x.extra, i, i+1)
 		}
-		for _, n := range open {
-			p := places[n]
-			refuse := func(refusal Refusal, wait ...want) {
-				d.Refusals, out.waits = append(d.Refusals, refusal), append(out.waits, wait...)
-				x.refused++
-			}
-			if h, ok := a.shown(x.extra, p, r.Pool); ok {
-				refuse(Refusal{ReasonNotAdopted, fmt.Sprintf("the status has %s, which no pool holds: it is neither announced "+
+		for _, n := range x.open {
+			if h, ok := a.shown(x.extra, places[n], r.Pool); ok {
+				d.Refusals = append(d.Refusals, Refusal{ReasonNotAdopted, fmt.Sprintf("the status has %s, which no pool holds: it is neither announced "+
 					"nor replaced; add it to a pool, or ask for another address", h.addr)})
-				continue
+				x.filled[n], x.shown = h, x.shown+1
+				x.extra = slices.DeleteFunc(x.extra, func(y held) bool { return y.addr == h.addr })
 			}
-			found := search{a: a, r: r, s: s, picked: out.picks}
-			if len(open) == 1 { // what a single address replaces is given back, and so counts for no quota
-				found.replaced = x.extra
+		}
+		x.open = slices.DeleteFunc(x.open, func(n int) bool { return x.filled[n].addr.IsValid() })
+	}
+	for _, f := range r.Families {
+		x := &families[f]
+		for _, n := range x.open {
+			// What the Service gives back if this place is filled, and no other, counts for no quota.
+			found := search{a: a, r: r, s: s, picked: out.picks, replaced: slices.Clone(leaves)}
+			for _, g := range r.Families {
+				y := &families[g]
+				unfilled := len(y.open) - len(y.new)
+				if g == f {
+					unfilled--
+				}
+				_, back := keep(y, unfilled)
+				found.replaced = append(found.replaced, back...)
 			}
-			got, refusal, wait := found.find(p)
+			got, refusal, wait := found.find(places[n])
 			if refusal != nil {
-				refuse(*refusal, wait...)
+				d.Refusals, out.waits = append(d.Refusals, *refusal), append(out.waits, wait...)
 				continue
 			}
 			out.picks = append(out.picks, got)
@@ -300,15 +333,17 @@ func (a *Allocator) fill(r Request, s *service, places []place, d *Decision) (ou
 			for _, n := range x.new {
 				x.filled[n] = held{}
 			}
-			x.refused = len(x.extra)
+			x.new = nil
 		}
 		for _, h := range x.filled {
 			if h.addr.IsValid() {
 				out.has = append(out.has, h)
 			}
 		}
-		out.has = append(out.has, x.extra[:min(x.refused, len(x.extra))]...)
-		if x.refused == 0 && !nothingNew {
+		unfilled := len(x.open) - len(x.new)
+		kept, _ := keep(&x, unfilled)
+		out.has = append(out.has, kept...)
+		if unfilled+x.shown == 0 && !nothingNew {
 			out.settled = append(out.settled, f)
 		}
 	}
@@ -415,54 +450,62 @@ func (a *Allocator) remove(key lb.Key, retains func(*pool) (time.Time, bool)) (a
 	return woken.except(key)
 }
 
-// adopt makes the addresses of a Service's status its own: as many as it has places, those that it insists
-// on first, of those that no other Service has.
-func (a *Allocator) adopt(r Request, s *service) (not []NotAdopted) {
+// adopt makes the addresses of a Service's status its own, of those that no other Service has: as many as it
+// has places. Those that it insists on go first, then those of a pool: what works is not lost for what an
+// editor put before it.
+func (a *Allocator) adopt(r Request, s *service, woken *wakes) (not []NotAdopted) {
 	places, _ := placesOf(r)
 	var room [2]int
 	for _, p := range places {
 		room[p.family]++
 	}
-	insists := func(addr netip.Addr) bool { return slices.Contains(r.Addresses, addr) }
-	for _, addr := range r.Current {
-		if insists(addr) {
-			room[lb.FamilyOf(addr)]--
+	refuse := func(addr netip.Addr, reason Reason, format string, args ...any) {
+		not = append(not, NotAdopted{addr, Refusal{reason, fmt.Sprintf(format, args...)}})
+	}
+	var byWorth [3][]netip.Addr
+	for i, addr := range r.Current {
+		clash := a.clash(addr, r.Service, r.Sharing)
+		switch f := lb.FamilyOf(addr); {
+		case slices.Contains(r.Current[:i], addr):
+		case !slices.Contains(r.Families, f):
+			refuse(addr, ReasonInvalidRequest, "%s is of a family that the Service does not have", addr)
+		case clash != "":
+			refuse(addr, ReasonInUse, "%s", clash)
+		case slices.Contains(r.Addresses, addr):
+			byWorth[0] = append(byWorth[0], addr)
+		case a.owned(addr):
+			byWorth[1] = append(byWorth[1], addr)
+		default:
+			byWorth[2] = append(byWorth[2], addr)
 		}
 	}
-	for _, addr := range r.Current {
+	var surplus []netip.Addr
+	for _, addr := range slices.Concat(byWorth[:]...) {
 		f := lb.FamilyOf(addr)
-		refuse := func(reason Reason, format string, args ...any) {
-			not = append(not, NotAdopted{addr, Refusal{reason, fmt.Sprintf(format, args...)}})
+		if room[f]--; room[f] < 0 {
+			refuse(addr, ReasonInvalidRequest, "%s is one more %s address than the Service asks for", addr, f)
+			surplus = append(surplus, addr)
 		}
-		switch {
-		case slices.ContainsFunc(s.held, func(h held) bool { return h.addr == addr }):
+	}
+	left := slices.Concat(byWorth[:]...)
+	for _, addr := range r.Current { // in the order of the status, which stays as it is
+		i := slices.Index(left, addr)
+		if i < 0 || slices.Contains(surplus, addr) {
 			continue
-		case !slices.Contains(r.Families, f):
-			refuse(ReasonInvalidRequest, "%s is of a family that the Service does not have", addr)
-			continue
-		case insists(addr):
-		case room[f] <= 0:
-			refuse(ReasonInvalidRequest, "%s is one more %s address than the Service asks for", addr, f)
-			continue
-		default:
-			room[f]--
 		}
+		left = slices.Delete(left, i, i+1)
+		s.held = append(s.held, held{addr, r.Pool})
 		e, ok := a.ranges.at(addr)
 		if !ok {
 			a.arrivals++
 			a.unowned.Set(unowned{addr, a.arrivals, r.Service})
-			s.held = append(s.held, held{addr, r.Pool})
-			continue
-		}
-		if clash := a.clash(addr, r.Service, r.Sharing); clash != "" {
-			refuse(ReasonInUse, "%s", clash)
 			continue
 		}
 		if ret := a.retained[addr]; ret != nil {
 			a.endRetention(ret)
 		}
 		a.attach(addr, r.Service, r.Sharing, e.value)
-		s.held = append(s.held, held{addr, r.Pool})
+		a.wakeSharers(addr, woken)
 	}
 	return not
 }

@@ -235,11 +235,11 @@ func TestNotAdopted(t *testing.T) {
 	a := New()
 	a.SetPools([]lb.Pool{aged(t, "a", 1, "192.0.2.1-192.0.2.9")})
 	a.Decide(Request{Service: key("x"), Families: v4})
-	d := a.Decide(Request{Service: key("y"), Families: v4, Current: addrs("192.0.2.1", "198.51.100.1", "2001:db8::1")})
+	d := a.Decide(Request{Service: key("y"), Families: v4, Current: addrs("192.0.2.1", "198.51.100.1", "2001:db8::1", "198.51.100.2")})
 	want := []NotAdopted{
 		{addrs("192.0.2.1")[0], Refusal{ReasonInUse, "192.0.2.1 is in use by Service default/x"}},
-		{addrs("198.51.100.1")[0], Refusal{ReasonInvalidRequest, "198.51.100.1 is one more IPv4 address than the Service asks for"}},
 		{addrs("2001:db8::1")[0], Refusal{ReasonInvalidRequest, "2001:db8::1 is of a family that the Service does not have"}},
+		{addrs("198.51.100.2")[0], Refusal{ReasonInvalidRequest, "198.51.100.2 is one more IPv4 address than the Service asks for"}},
 	}
 	if diff := cmp.Diff(want, d.NotAdopted, equalAddr); diff != "" {
 		t.Errorf("NotAdopted (-want +got):\n%s", diff)

@@ -160,13 +160,15 @@ func (x *search) withinQuota(p *pool) bool {
 }
 
 func (p *pool) quotaReached(namespace string) string {
-	return fmt.Sprintf("quota of namespace %s reached, %d of %d in use", namespace, p.byNamespace[namespace], *p.Quota)
+	return fmt.Sprintf("quota of namespace %s reached: %d in use, %d allowed", namespace, p.byNamespace[namespace], *p.Quota)
 }
 
 // former looks for an address that the Service had before it was deleted, or before its pool was.
 func (x *search) former(f lb.Family, pools []*pool) (found pick, ok bool) {
 	consider := func(addr netip.Addr, p *pool) {
-		if slices.Contains(pools, p) && x.withinQuota(p) && (!ok || addr.Less(found.addr)) {
+		h := x.a.holding(addr)
+		counted := h != nil && h.of(x.r.Service.Namespace)
+		if slices.Contains(pools, p) && (counted || x.withinQuota(p)) && (!ok || addr.Less(found.addr)) {
 			found, ok = pick{addr: addr, pool: p}, true
 		}
 	}
@@ -180,7 +182,9 @@ func (x *search) former(f lb.Family, pools []*pool) (found pick, ok bool) {
 			continue
 		}
 		if e, inPool := x.a.ranges.at(addr); inPool {
-			if _, free := e.value.free.at(addr); free {
+			_, free := e.value.free.at(addr)
+			shared := x.a.holding(addr) != nil && !e.value.withholds(addr) && x.a.clash(addr, x.r.Service, x.r.Sharing) == ""
+			if free || shared {
 				consider(addr, e.value)
 			}
 		}

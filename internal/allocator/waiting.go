@@ -66,7 +66,13 @@ func (a *Allocator) wait(key lb.Key, s *service, refused bool, waits []want, wok
 		s.since = 0
 	}
 	before := s.waits
-	s.waits = waits
+	s.waits = nil
+	for _, w := range waits { // both families may wait for room in one quota
+		if !slices.Contains(s.waits, w) {
+			s.waits = append(s.waits, w)
+		}
+	}
+	waits = s.waits
 	for _, w := range waits {
 		q := a.queues[w]
 		if q == nil {
