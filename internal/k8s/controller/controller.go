@@ -44,6 +44,9 @@ type Controller struct {
 	// The last two decide nothing about what a Service has already.
 	serviceWatch, poolWatch, namespaceWatch, advertisementWatch *k8s.Watch
 
+	// following have synced when the handlers have been told of all that was there at first, in no order.
+	following []cache.ResourceEventHandlerRegistration
+
 	serviceLister       corelisters.ServiceLister
 	poolLister          listers.IPAddressPoolLister
 	namespaceLister     corelisters.NamespaceLister
@@ -86,9 +89,11 @@ func New(c Config) (*Controller, error) {
 		r.namespaceWatch:     cache.ResourceEventHandlerFuncs{AddFunc: r.namespaceAdded, UpdateFunc: r.namespaceUpdated},
 		r.advertisementWatch: all(allStatuses),
 	} {
-		if _, err := watch.AddEventHandler(handler); err != nil {
+		following, err := watch.AddEventHandler(handler)
+		if err != nil {
 			return nil, fmt.Errorf("following what is watched: %w", err)
 		}
+		r.following = append(r.following, following)
 	}
 	return r, nil
 }

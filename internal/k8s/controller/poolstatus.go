@@ -34,6 +34,7 @@ const (
 	reasonNoOverlap     = "NoOverlap"
 	reasonInvalidSpec   = "InvalidSpec"
 	reasonResolved      = "ConflictResolved"
+	reasonEmpty         = "Empty"
 	reasonDisabled      = "Disabled"
 	reasonExhausted     = "Exhausted"
 	reasonAvailable     = "Available"
@@ -81,7 +82,7 @@ func poolChangeOf(pool *v1alpha1.IPAddressPool, s poolState, now time.Time) (pat
 		}
 	}
 
-	conflict := k8s.Shorten(describeConflicts(s.conflicts))
+	conflict := k8s.Shorten(describeConflicts(s.conflicts, s.usage))
 	invalid := k8s.Shorten(strings.Join(s.problems, "; "))
 	switch ready := meta.FindStatusCondition(pool.Status.Conditions, v1alpha1.ConditionReady); {
 	case invalid != "":
@@ -92,13 +93,16 @@ func poolChangeOf(pool *v1alpha1.IPAddressPool, s poolState, now time.Time) (pat
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonInvalidSpec, message)
 	case conflict != "":
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonConflicting, conflict)
+	case !s.usage[lb.IPv4].First.IsValid() && !s.usage[lb.IPv6].First.IsValid():
+		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonEmpty, "no address is left to give: spec.excludeAddresses has all of them")
 	case pool.Spec.Disabled:
 		set(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonDisabled, "spec.disabled: nothing new is assigned; what is assigned stays")
 	default:
 		set(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonReady, "in force as written")
 	}
 	trouble(v1alpha1.ConditionConflicting, reasonConflicting, conflict, true, reasonResolved, "all addresses of this pool are its own again")
-	trouble(v1alpha1.ConditionExhausted, reasonExhausted, describeExhaustion(s.usage), false, reasonAvailable, "addresses are available again")
+	trouble(v1alpha1.ConditionExhausted, reasonExhausted, describeExhaustion(s.usage), false, reasonAvailable,
+		"an address is free, or waits for a deleted Service and is given up when needed")
 	unadvertised := ""
 	if !s.advertised {
 		unadvertised = "no L2Advertisement selects this pool: its addresses are assigned, and nobody answers for them"
@@ -133,7 +137,7 @@ func describeExhaustion(usage [2]allocator.Usage) string {
 	return strings.Join(parts, "; ")
 }
 
-func describeConflicts(conflicts []allocator.Conflict) string {
+func describeConflicts(conflicts []allocator.Conflict, usage [2]allocator.Usage) string {
 	var parts []string
 	for _, c := range conflicts {
 		overlap := c.Overlap.String()
@@ -144,6 +148,9 @@ func describeConflicts(conflicts []allocator.Conflict) string {
 	}
 	if len(parts) == 0 {
 		return ""
+	}
+	if !usage[lb.IPv4].First.IsValid() && !usage[lb.IPv6].First.IsValid() {
+		return strings.Join(parts, "; ") + "; nothing is left of this pool"
 	}
 	return strings.Join(parts, "; ") + "; this pool works with the rest of its addresses"
 }

@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -49,15 +48,11 @@ func (k *known) leave(addr netip.Addr, reason, message string) {
 }
 
 // adopt lets every Service keep what its status shows, before any gets something new: otherwise one could
-// be given what another has and only comes later. Then all are queued: those that show addresses first,
-// since one that lost its address has more to lose than one that never had any, and the oldest first.
+// be given what another has and only comes later. Then all are queued as they stood in line before.
 func (t *term) adopt() (services, adopted int) {
 	all, _ := t.serviceLister.List(labels.Everything()) // a lister's List does not fail
 	ours := slices.DeleteFunc(slices.Clone(all), func(svc *corev1.Service) bool { return !k8s.Ours(svc, t.LoadBalancerClass) })
-	slices.SortFunc(ours, func(x, y *corev1.Service) int {
-		return cmp.Or(x.CreationTimestamp.Compare(y.CreationTimestamp.Time),
-			cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name))
-	})
+	k8s.ByAge(ours)
 	for _, svc := range ours {
 		if request, _ := t.request(svc); len(request.Current) > 0 {
 			adopted += len(t.admit(svc, request).has)
@@ -67,12 +62,8 @@ func (t *term) adopt() (services, adopted int) {
 	for _, pool := range pools {
 		t.alloc.Retain(k8s.Retained(pool, time.Now()))
 	}
-	for _, shows := range []bool{true, false} {
-		for _, svc := range ours {
-			if shows == (len(svc.Status.LoadBalancer.Ingress) > 0) {
-				t.work.Add(item{service, k8s.Key(svc)})
-			}
-		}
+	for _, svc := range k8s.InLine(ours) {
+		t.work.Add(item{service, k8s.Key(svc)})
 	}
 	return len(ours), adopted
 }

@@ -101,7 +101,7 @@ func changeOf(svc *corev1.Service, o outcome, now time.Time) *change {
 	ingress := ingressOf(o)
 	sameIngress := o.foreign || slices.EqualFunc(svc.Status.LoadBalancer.Ingress, ingress, equalIngress)
 	want := o.condition()
-	had := conditionOf(svc)
+	had := k8s.AssignedCondition(svc)
 	sameCondition := had != nil && had.Status == want.Status && had.Reason == want.Reason && had.Message == want.Message
 	if sameIngress && sameCondition {
 		return nil
@@ -164,15 +164,6 @@ func hostname(svc *corev1.Service) string {
 	return ""
 }
 
-func conditionOf(svc *corev1.Service) *metav1.Condition {
-	for i := range svc.Status.Conditions {
-		if c := &svc.Status.Conditions[i]; c.Type == v1alpha1.ServiceConditionAssigned {
-			return c
-		}
-	}
-	return nil
-}
-
 func reference(svc *corev1.Service) corev1.ObjectReference {
 	return corev1.ObjectReference{
 		APIVersion: "v1", Kind: "Service", Namespace: svc.Namespace, Name: svc.Name,
@@ -216,7 +207,7 @@ func encode(resourceVersion string, status statusPatch) []byte {
 // another's.
 func clearing(svc *corev1.Service, had []netip.Addr) []byte {
 	var status statusPatch
-	if conditionOf(svc) != nil {
+	if k8s.AssignedCondition(svc) != nil {
 		status.Conditions = []map[string]string{{"$patch": "delete", "type": v1alpha1.ServiceConditionAssigned}}
 	}
 	if shown := k8s.IngressIPs(svc); len(shown) > 0 && len(shown) == len(svc.Status.LoadBalancer.Ingress) && slices.Equal(shown, had) {

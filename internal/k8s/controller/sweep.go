@@ -41,7 +41,7 @@ func (t *term) sweepOnce(ctx context.Context) error {
 		}
 		for i := range page.Items {
 			svc := &page.Items[i]
-			if conditionOf(svc) == nil || !t.held() {
+			if k8s.AssignedCondition(svc) == nil || !t.held() {
 				continue
 			}
 			if err := t.clear(ctx, k8s.Key(svc), svc.UID, k8s.IngressIPs(svc)); err != nil {

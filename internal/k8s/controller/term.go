@@ -53,8 +53,8 @@ func (t *term) run(ctx context.Context) {
 	defer t.work.ShutDown()
 	defer t.jobs.ShutDown()
 	// Nothing is decided before everything is known.
-	for _, w := range t.watches() {
-		if !cache.WaitFor(ctx, "", w.HasSyncedChecker()) {
+	for _, f := range t.following {
+		if !cache.WaitFor(ctx, "", f.HasSyncedChecker()) {
 			return
 		}
 	}

@@ -215,7 +215,7 @@ func (w *world) says(name string) string {
 	for _, ip := range k8s.IngressIPs(svc) {
 		parts = append(parts, ip.String())
 	}
-	if c := conditionOf(svc); c != nil {
+	if c := k8s.AssignedCondition(svc); c != nil {
 		parts = append(parts, fmt.Sprintf("%s: %s", c.Reason, c.Message))
 	}
 	return strings.Join(parts, " ")

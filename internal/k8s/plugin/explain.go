@@ -209,7 +209,7 @@ func (r *replay) others(addr netip.Addr, but lb.Key) (names []string) {
 }
 
 func conditionText(s *Snapshot, svc *corev1.Service) string {
-	c := conditionOf(svc)
+	c := k8s.AssignedCondition(svc)
 	if c == nil {
 		return "none: no controller has decided on it yet"
 	}

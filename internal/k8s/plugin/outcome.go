@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/fairlead-lb/fairlead/internal/allocator"
+	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/lb"
 )
 
@@ -56,7 +57,7 @@ func outcome(d *decided, verdicts []FamilyExplanation) string {
 	case len(missing) > 0:
 		say("That is enough for it, as it only prefers two families. %s", waitsFor(d, verdicts))
 	}
-	if len(came)+len(gone) > 0 || conditionOf(d.service) == nil {
+	if len(came)+len(gone) > 0 || k8s.AssignedCondition(d.service) == nil {
 		say("Its status does not say so yet: if that lasts longer than some seconds, no controller is at work.")
 	}
 	return strings.Join(sentences, " ")

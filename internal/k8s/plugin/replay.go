@@ -1,17 +1,14 @@
 package plugin
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/allocator"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/lb"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // replay is what a controller that starts now would have in memory.
@@ -106,31 +103,14 @@ func (r *replay) decide(key lb.Key) (again []lb.Key) {
 	return d.Again
 }
 
-// queue is the order in which to decide the Services when all have adopted what they show, so that those who
-// wait stand in line as they do in the memory of a controller at work: who has waited longest goes first, by
-// the time in the condition, and who is new last. Of one second the oldest goes first.
-func (r *replay) queue() []lb.Key {
-	type place struct {
-		key   lb.Key
-		rank  int
-		since time.Time
-	}
-	line := make([]place, 0, len(r.order))
+// queue is the order in which to decide the Services when all have adopted what they show.
+func (r *replay) queue() (keys []lb.Key) {
+	services := make([]*corev1.Service, 0, len(r.order))
 	for _, key := range r.order {
-		svc := r.decided[key].service
-		p := place{key: key, rank: 2}
-		switch c := conditionOf(svc); {
-		case c != nil && c.Status != metav1.ConditionTrue:
-			p.rank, p.since = 1, c.LastTransitionTime.Time
-		case len(svc.Status.LoadBalancer.Ingress) > 0:
-			p.rank = 0
-		}
-		line = append(line, p)
+		services = append(services, r.decided[key].service)
 	}
-	slices.SortStableFunc(line, func(x, y place) int { return cmp.Or(cmp.Compare(x.rank, y.rank), x.since.Compare(y.since)) })
-	keys := make([]lb.Key, len(line))
-	for i, p := range line {
-		keys[i] = p.key
+	for _, svc := range k8s.InLine(services) {
+		keys = append(keys, k8s.Key(svc))
 	}
 	return keys
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/lb"
 	corev1 "k8s.io/api/core/v1"
@@ -56,7 +55,7 @@ func Services(s *Snapshot) []ServiceRow {
 			row.Addresses = append(row.Addresses, address)
 		}
 		row.Status, row.Message, row.Pending = statusUndecided, "no controller has decided on it yet", true
-		if c := conditionOf(d.service); c != nil {
+		if c := k8s.AssignedCondition(d.service); c != nil {
 			row.Status, row.Message, row.Pending = c.Reason, c.Message, c.Status != metav1.ConditionTrue
 		}
 		rows = append(rows, row)
@@ -133,15 +132,6 @@ func WriteServices(w io.Writer, rows []ServiceRow, f Format) error {
 		}
 		if err := writeParagraph(w, f.Width, names+": "+message); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-func conditionOf(svc *corev1.Service) *metav1.Condition {
-	for i := range svc.Status.Conditions {
-		if c := &svc.Status.Conditions[i]; c.Type == v1alpha1.ServiceConditionAssigned {
-			return c
 		}
 	}
 	return nil

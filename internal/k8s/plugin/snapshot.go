@@ -1,7 +1,6 @@
 package plugin
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -148,10 +147,7 @@ func (s *Snapshot) ours() []*corev1.Service {
 			list = append(list, svc)
 		}
 	}
-	slices.SortFunc(list, func(x, y *corev1.Service) int {
-		return cmp.Or(x.CreationTimestamp.Compare(y.CreationTimestamp.Time),
-			cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name))
-	})
+	k8s.ByAge(list)
 	return list
 }
 

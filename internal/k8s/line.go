@@ -1,0 +1,52 @@
+package k8s
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// AssignedCondition returns our condition on a Service, nil if it has none.
+func AssignedCondition(svc *corev1.Service) *metav1.Condition {
+	for i := range svc.Status.Conditions {
+		if c := &svc.Status.Conditions[i]; c.Type == v1alpha1.ServiceConditionAssigned {
+			return c
+		}
+	}
+	return nil
+}
+
+// ByAge sorts Services, the oldest first: the order in which they adopt what their statuses show.
+func ByAge(services []*corev1.Service) {
+	slices.SortFunc(services, func(x, y *corev1.Service) int {
+		return cmp.Or(x.CreationTimestamp.Compare(y.CreationTimestamp.Time),
+			cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name))
+	})
+}
+
+// InLine returns Services, given by age, in the order in which to decide them when all have adopted what they
+// show, so that those who wait stand in line as they did in the memory of the controller before: who has an
+// address goes first, since it has more to lose than one that never had any; then who waits, the longest
+// first, by the time in the condition; then who is new. Of one second the oldest goes first.
+func InLine(services []*corev1.Service) []*corev1.Service {
+	place := func(svc *corev1.Service) (rank int, since time.Time) {
+		switch c := AssignedCondition(svc); {
+		case c != nil && c.Status != metav1.ConditionTrue:
+			return 1, c.LastTransitionTime.Time
+		case len(svc.Status.LoadBalancer.Ingress) > 0:
+			return 0, since
+		}
+		return 2, since
+	}
+	line := slices.Clone(services)
+	slices.SortStableFunc(line, func(x, y *corev1.Service) int {
+		xr, xs := place(x)
+		yr, ys := place(y)
+		return cmp.Or(cmp.Compare(xr, yr), xs.Compare(ys))
+	})
+	return line
+}
