@@ -34,7 +34,7 @@
 // priority, then by name. Of these, not one that is disabled; that is for other namespaces or other
 // Services; that serves on request only, unless the Service asks for it or for one of its addresses; that has
 // no address of the family; of which the namespace has its quota, each address counted once, however many
-// of its Services share it. Rules decide what a Service gets, not what it keeps.
+// of its Services share it, and what the Service gives back in exchange not at all. Rules decide what a Service gets, not what it keeps.
 //
 // # Sharing
 //
