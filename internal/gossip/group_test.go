@@ -179,6 +179,7 @@ func TestLargeState(t *testing.T) {
 	all := []netip.Addr{loopback(1), loopback(2)}
 	a, b := start(t, 1, port, "k", all...), start(t, 2, port, "k", all...)
 	b.await(t, "n1", joined("n1"))
+	a.await(t, "n2", joined("n2")) // whom it does not know it cannot tell, but by the regular exchange
 	var many []lb.Interface
 	for i := range 200 {
 		many = append(many, lb.Interface{Name: fmt.Sprint("vlan", i), Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8::1/64")}})
