@@ -253,11 +253,18 @@ func (w *world) request(s *source) {
 	w.printf("%s", describe(r))
 	w.requests[key] = r
 	if !known && s.oneOf(2) {
-		hold := r
-		hold.Hold = true
-		w.decide(hold)
+		w.admit(r)
 	}
 	w.queue = append(w.queue, key)
+}
+
+// admit makes a Service known with what its status shows.
+func (w *world) admit(r Request) {
+	if r.Hold { // how many addresses it asked for when it got them nobody knows
+		r.Addresses = r.Current
+	}
+	r.Hold = true
+	w.decide(r)
 }
 
 // ask changes one thing that a Service asks for.
@@ -308,9 +315,7 @@ func (w *world) release(s *source) {
 			w.requests[key] = r
 			delete(w.shown, key)
 			delete(w.sharing, key)
-			hold := r
-			hold.Hold = true
-			w.decide(hold)
+			w.admit(r)
 			w.queue = append(w.queue, key)
 		}
 		return
@@ -359,8 +364,7 @@ func (w *world) restart(s *source) {
 		}
 		w.requests[key] = r
 		if len(r.Current) > 0 {
-			r.Hold = true
-			w.decide(r)
+			w.admit(r)
 		}
 	}
 	w.real.Retain(retained)

@@ -21,6 +21,7 @@ func (w *world) same(what string, got, want any) {
 // decide has both decide a request, and holds one to the other.
 func (w *world) decide(r Request) Decision {
 	sharing, known := w.sharing[r.Service]
+	explained := w.real.Explain(r)
 	if sharing.Ports = r.Sharing.Ports; !known || !r.Hold {
 		sharing = r.Sharing
 	}
@@ -38,6 +39,9 @@ func (w *world) decide(r Request) Decision {
 		if x.Message == "" {
 			w.fail("%s is refused for %s and not told more", of, x.Reason)
 		}
+	}
+	if !known && len(r.Current) == 0 && !r.Hold && !slices.Contains(reasons(got), ReasonInvalidRequest) {
+		w.checkExplained(explained, r, got)
 	}
 	w.checkLoss(r, got)
 	w.shown[r.Service] = got
@@ -244,8 +248,35 @@ func (w *world) checkHolders(addr netip.Addr) {
 	}
 }
 
+// checkExplained looks if what a Service was given and refused is what it would have been told before.
+func (w *world) checkExplained(verdicts []Verdict, r Request, d Decision) {
+	for _, x := range d.Assignments {
+		if !slices.ContainsFunc(verdicts, func(v Verdict) bool {
+			return v.Pool == x.Pool && v.Family == lb.FamilyOf(x.Address) && (v.Held || v.Address == x.Address && v.Reason == "")
+		}) {
+			w.fail("%s was given %v, and the explanation was %+v", r.Service, x, verdicts)
+		}
+	}
+	for _, v := range verdicts {
+		if v.Message == "" {
+			w.fail("pool %s explains nothing to %s: %+v", v.Pool, r.Service, v)
+		}
+		// With two families, the one may take from the other's quota.
+		if v.Reason == "" && len(r.Families) == 1 && len(r.Addresses) < 2 && len(d.Refusals) > 0 {
+			w.fail("%s was refused for %v, and the explanation was %+v", r.Service, reasons(d), v)
+		}
+	}
+}
+
 // checkRest looks if anybody was left waiting for what could be had: decided again, nobody gets anything.
 func (w *world) checkRest() {
+	same := make([]lb.Pool, len(w.pools))
+	for i, p := range w.pools {
+		same[len(same)-1-i] = p
+	}
+	if change := w.real.SetPools(same); len(change.Losses)+len(change.Again) > 0 {
+		w.fail("the same pools in another order change something: %+v", change)
+	}
 	for _, key := range slices.SortedFunc(maps.Keys(w.requests), byName) {
 		before := w.shown[key]
 		if w.err != nil {
