@@ -122,9 +122,12 @@ func (t *term) advertised(pool *v1alpha1.IPAddressPool, memory *poolMemory, now 
 	}
 	if memory.unadvertised.IsZero() {
 		memory.unadvertised = now
-		t.work.AddAfter(item{poolStatus, lb.Key{Name: pool.Name}}, unadvertisedFor)
 	}
-	return now.Sub(memory.unadvertised) < unadvertisedFor && !meta.IsStatusConditionTrue(pool.Status.Conditions, v1alpha1.ConditionNotAdvertised)
+	wait := unadvertisedFor - now.Sub(memory.unadvertised)
+	if wait > 0 { // each time: of two times for one item the queue keeps the earlier
+		t.work.AddAfter(item{poolStatus, lb.Key{Name: pool.Name}}, wait)
+	}
+	return wait > 0 && !meta.IsStatusConditionTrue(pool.Status.Conditions, v1alpha1.ConditionNotAdvertised)
 }
 
 // poolPending tells whether a pool's status is to be looked at again.

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -144,5 +145,27 @@ func TestPools(t *testing.T) {
 		if got := w.writes(); len(got) > 0 {
 			t.Errorf("writes while nothing changes: %v", got)
 		}
+	})
+}
+
+func TestNotAdvertised(t *testing.T) {
+	scenario(t, "a pool that no advertisement selects any more says so, until one does", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200-192.0.2.203")
+		_, stop := w.run()
+		defer stop()
+		narrow := func(pools ...string) {
+			a := &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "all", ResourceVersion: w.next()}}
+			a.Spec.IPAddressPools = pools
+			w.must(w.fairlead.Tracker().Update(advertisementsGVR, a, ""))
+			w.settle()
+		}
+		w.service("web")
+		synctest.Wait() // its count in the pool's status is due in between
+		narrow("other")
+		w.settle()
+		const dark = "no L2Advertisement selects this pool: its addresses are assigned, and nobody answers for them"
+		w.expectEvents("edge", "Warning NotAdvertised: "+dark)
+		narrow()
+		w.expectEvents("edge", "Warning NotAdvertised: "+dark, "Normal Advertised: an advertisement selects this pool")
 	})
 }
