@@ -256,7 +256,8 @@ func TestPoolTroubleShows(t *testing.T) {
 	}
 	narrow := func(spec string) {
 		t.Helper()
-		_, err := w.fairlead.FairleadV1alpha1().L2Advertisements().Patch(ctx, everything.Name, types.MergePatchType, []byte(spec), metav1.PatchOptions{})
+		// Its own context: the test's has ended when it is undone.
+		_, err := w.fairlead.FairleadV1alpha1().L2Advertisements().Patch(context.Background(), everything.Name, types.MergePatchType, []byte(spec), metav1.PatchOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
