@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
 )
 
 // seen is what the watch has shown of a Service.
@@ -35,12 +37,24 @@ type observer struct {
 // observe watches until the test ends.
 func (w *world) observe(ctx context.Context, t *testing.T) *observer {
 	t.Helper()
-	events, err := w.core.CoreV1().Services(namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: "0"})
+	list, err := w.core.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// An API server that has no time ends watches; this one goes on where it ended.
+	events, err := watchtools.NewRetryWatcherWithContext(ctx, list.ResourceVersion, &cache.ListWatch{
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return w.core.CoreV1().Services(namespace).Watch(ctx, o)
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(events.Stop)
 	o := &observer{services: map[string]*seen{}, changed: make(chan struct{}, 1)}
+	for i := range list.Items {
+		o.note(watch.Event{Type: watch.Added, Object: &list.Items[i]}, time.Now())
+	}
 	go func() {
 		for e := range events.ResultChan() {
 			o.note(e, time.Now())
