@@ -3,6 +3,7 @@ package gossip
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 
 	"github.com/fairlead-lb/fairlead/internal/lb"
@@ -26,8 +27,9 @@ type state struct {
 }
 
 type iface struct {
-	Name     string         `cbor:"1,keyasint"`
-	Prefixes []netip.Prefix `cbor:"2,keyasint,omitempty"`
+	Name         string           `cbor:"1,keyasint"`
+	HardwareAddr net.HardwareAddr `cbor:"3,keyasint,omitempty"`
+	Prefixes     []netip.Prefix   `cbor:"2,keyasint,omitempty"`
 }
 
 type claim struct {
@@ -70,6 +72,9 @@ func decode(b []byte) (states []lb.NodeState, claims []lb.Claim, leaving string,
 		}
 		x := lb.NodeState{Node: s.Node, Version: s.Version}
 		for _, i := range s.Interfaces {
+			if n := len(i.HardwareAddr); n != 0 && n != 6 {
+				return nil, nil, "", fmt.Errorf("a gossip message has a hardware address of %d octets on interface %q of node %s", n, i.Name, s.Node)
+			}
 			for _, p := range i.Prefixes {
 				if !p.IsValid() {
 					return nil, nil, "", fmt.Errorf("a gossip message has an invalid prefix on interface %q of node %s", i.Name, s.Node)

@@ -19,8 +19,7 @@ import (
 // Link is an interface of this node that addresses can be answered on.
 type Link struct {
 	lb.Interface
-	Index        int
-	HardwareAddr net.HardwareAddr
+	Index int
 }
 
 // Links lists, by name, the interfaces of this node that are up, speak Ethernet and are not a part of
@@ -55,7 +54,7 @@ func Links() ([]Link, error) {
 			continue
 		}
 		slices.SortFunc(own, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
-		links = append(links, Link{lb.Interface{Name: attrs.Name, Prefixes: own}, attrs.Index, attrs.HardwareAddr})
+		links = append(links, Link{lb.Interface{Name: attrs.Name, HardwareAddr: attrs.HardwareAddr, Prefixes: own}, attrs.Index})
 	}
 	slices.SortFunc(links, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
 	return links, nil

@@ -1,10 +1,15 @@
 package lb
 
-import "net/netip"
+import (
+	"net"
+	"net/netip"
+)
 
 // Interface is what speakers tell each other of a node's network interface.
 type Interface struct {
 	Name string
+	// HardwareAddr is its Ethernet address, six octets.
+	HardwareAddr net.HardwareAddr
 	// Prefixes are the interface's addresses with the length of their subnet.
 	Prefixes []netip.Prefix
 }

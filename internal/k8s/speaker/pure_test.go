@@ -158,7 +158,7 @@ func TestTrimSlice(t *testing.T) {
 // Long lists are cut where the custom resource definition ends, and say so; the counts stay true.
 func TestSpeakerStatus(t *testing.T) {
 	engine := layer2.Status{
-		Links: []layer2.Link{{Interface: lb.Interface{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")}}, HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}},
+		Links: []layer2.Link{{Interface: lb.Interface{Name: "eth0", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")}}}},
 		Owned: map[netip.Addr]layer2.Owned{},
 	}
 	a := netip.MustParseAddr("2001:db8::")
