@@ -46,6 +46,9 @@ type Group struct {
 	list   atomic.Pointer[memberlist.Memberlist]
 	joined atomic.Bool
 	asked  atomic.Bool
+	// refute is kicked when the others have to be told of this node's state again.
+	refute chan struct{}
+	seal   seal
 
 	mu    sync.Mutex
 	peers []netip.Addr
@@ -87,20 +90,26 @@ func New(c Config) (*Group, error) {
 	if len(bytes.TrimSpace(c.Key)) == 0 {
 		return nil, errors.New("the gossip key is empty")
 	}
-	g := &Group{config: c, table: newTable(c.Node)}
+	// The clock makes a speaker that starts anew outdo what is remembered of it at once. If the clock went
+	// back, it does so as soon as it has heard what is remembered.
+	g := &Group{config: c, table: newTable(c.Node, uint64(max(1, time.Now().UnixMilli()))), refute: make(chan struct{}, 1), seal: newSeal(c.Key)}
 	g.queue = &memberlist.TransmitLimitedQueue{
 		RetransmitMult: 3,
 		NumNodes:       func() int { return max(1, len(g.Members())) },
 	}
-	g.dropped = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "fairlead_gossip_messages_dropped_total",
-		Help: "Messages of other speakers that could not be understood.",
-	})
+	g.dropped = newDropped()
 	c.Metrics.MustRegister(g.dropped, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "fairlead_gossip_members",
 		Help: "Speakers that take part in gossip as this one sees it, itself included.",
 	}, func() float64 { return float64(len(g.Members())) }))
 	return g, nil
+}
+
+func newDropped() prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "fairlead_gossip_messages_dropped_total",
+		Help: "Messages of other speakers that could not be understood or believed.",
+	})
 }
 
 // Run takes part until ctx ends, then says good-bye.
@@ -127,7 +136,7 @@ func (g *Group) Run(ctx context.Context) error {
 		}
 	}
 	g.list.Store(nil)
-	if message, err := encodeLeaving(g.config.Node); err == nil {
+	if message, err := encode(content{leaving: g.config.Node}); err == nil {
 		g.send(list, message)
 	}
 	if err := list.Leave(500 * time.Millisecond); err != nil {
@@ -138,7 +147,7 @@ func (g *Group) Run(ctx context.Context) error {
 
 // talk has the others hear of this speaker at a steady pace, whatever probes do.
 func (g *Group) talk(ctx context.Context, list *memberlist.Memberlist) {
-	word, err := encode(nil, nil)
+	word, err := encode(content{})
 	if err != nil {
 		g.config.Log.Error("encoding a gossip message", "error", err)
 		return
@@ -149,10 +158,12 @@ func (g *Group) talk(ctx context.Context, list *memberlist.Memberlist) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-g.refute:
+			if state, refuted := g.table.takeRefutation(); refuted {
+				g.broadcastState(state)
+			}
+			continue
 		case <-tick.C:
-		}
-		if state, refuted := g.table.takeRefutation(); refuted {
-			g.broadcastState(state)
 		}
 		others := g.others(list)
 		for _, n := range others[:min(wordTo, len(others))] {
@@ -286,21 +297,125 @@ func (g *Group) Publish(claims []lb.Claim) {
 	claims = g.table.publish(claims)
 	list := g.list.Load()
 	for chunk := range slices.Chunk(claims, packetOctets/(claimOctets+len(g.config.Node))) {
-		if message, err := encode(nil, chunk); err == nil && list != nil && list.NumMembers() <= directMembers {
+		if message, err := encode(content{claims: chunk}); err == nil && list != nil && list.NumMembers() <= directMembers {
 			g.send(list, message)
 		}
 		// Gossip reaches whom the packet did not.
 		for _, c := range chunk {
-			if message, err := encode(nil, []lb.Claim{c}); err == nil {
+			if message, err := encode(content{claims: []lb.Claim{c}}); err == nil {
 				g.queue.QueueBroadcast(broadcast{"claim " + c.Address.String(), message})
 			}
 		}
 	}
 }
 
+// Suspect tells the others that a node is not heard any more; silent if its kernel does not answer either.
+func (g *Group) Suspect(node string, silent bool) {
+	s, ok := g.table.suspect(node, silent)
+	if !ok {
+		return
+	}
+	message, err := encode(content{suspicions: []lb.Suspicion{s}})
+	if err != nil {
+		g.config.Log.Error("encoding a gossip message", "error", err)
+		return
+	}
+	if list := g.list.Load(); list != nil {
+		// A loss is rare and has to be known at once, but it is many nodes' at times.
+		others := g.others(list)
+		g.sendTo(list, message, others[:min(directMembers, len(others))])
+	}
+	g.queue.QueueBroadcast(broadcast{"suspicion " + node, message})
+}
+
+// Offer asks other nodes to take addresses over. An offer that is lost is made again, or to another.
+func (g *Group) Offer(offers []lb.Offer) {
+	list := g.list.Load()
+	if list == nil {
+		return
+	}
+	for _, n := range g.others(list) {
+		mine := slices.DeleteFunc(slices.Clone(offers), func(o lb.Offer) bool { return o.To != n.Name })
+		for chunk := range slices.Chunk(mine, packetOctets/(claimOctets+len(n.Name))) {
+			if message, err := encode(content{offers: chunk}); err == nil {
+				g.sendTo(list, message, []*memberlist.Node{n})
+			}
+		}
+	}
+}
+
+// Seal returns the claims that count for these addresses as payloads of at most octets each, for speakers
+// that hear them by another way than gossip. Nobody without the key can make one.
+func (g *Group) Seal(addresses []netip.Addr, octets int) (payloads [][]byte) {
+	claims := g.table.claimsTo(addresses)
+	for len(claims) > 0 {
+		n, size := 0, sealOctets+8
+		for n < len(claims) && size+claimOctets+len(claims[n].Node) <= octets {
+			size += claimOctets + len(claims[n].Node)
+			n++
+		}
+		n = max(1, n)
+		if message, err := encode(content{claims: claims[:n]}); err == nil && len(message)+sealOctets <= octets {
+			payloads = append(payloads, g.seal.close(message))
+		}
+		claims = claims[n:]
+	}
+	return payloads
+}
+
+// Open takes in the claims of a sealed payload. An error says why it is not to be believed.
+func (g *Group) Open(payload []byte) error {
+	message, err := g.seal.open(payload)
+	if err == nil {
+		var c content
+		if c, err = decode(message); err == nil {
+			g.table.merge(content{claims: c.claims})
+			g.config.Kick()
+			return nil
+		}
+	}
+	g.dropped.Inc()
+	return err
+}
+
+// Refresh hears from some of the others what they know. It returns false if none answered.
+func (g *Group) Refresh() bool {
+	list := g.list.Load()
+	if list == nil {
+		return false
+	}
+	var addresses []netip.Addr
+	for _, n := range g.others(list) {
+		if a, ok := netip.AddrFromSlice(n.Addr); ok && len(addresses) < joinAtOnce {
+			addresses = append(addresses, a.Unmap())
+		}
+	}
+	return g.ask(list, addresses) > 0
+}
+
+// Addresses returns where the other members are reached.
+func (g *Group) Addresses() map[string]netip.Addr {
+	addresses := map[string]netip.Addr{}
+	if list := g.list.Load(); list != nil {
+		for _, n := range g.others(list) {
+			if a, ok := netip.AddrFromSlice(n.Addr); ok {
+				addresses[n.Name] = a.Unmap()
+			}
+		}
+	}
+	return addresses
+}
+
+// Contact returns when another speaker was heard last; zero if never.
+func (g *Group) Contact() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.contact
+}
+
 func (g *Group) broadcastState(s lb.NodeState) {
 	list := g.list.Load()
-	message, err := encode([]lb.NodeState{s}, nil)
+	message, err := encode(content{states: []lb.NodeState{s}})
 	switch {
 	case err != nil:
 		g.config.Log.Error("encoding a gossip message", "error", err)
@@ -330,7 +445,11 @@ func (g *Group) others(list *memberlist.Memberlist) []*memberlist.Node {
 
 // send tells all members at once, by one packet each.
 func (g *Group) send(list *memberlist.Memberlist, message []byte) {
-	for _, n := range g.others(list) {
+	g.sendTo(list, message, g.others(list))
+}
+
+func (g *Group) sendTo(list *memberlist.Memberlist, message []byte, nodes []*memberlist.Node) {
+	for _, n := range nodes {
 		if err := list.SendBestEffort(n, message); err != nil {
 			g.config.Log.Debug("gossip packet not sent", "node", n.Name, "error", err)
 		}
@@ -379,20 +498,25 @@ func (d delegate) LocalState(bool) []byte {
 func (d delegate) MergeRemoteState(b []byte, _ bool) { d.receive(b) }
 
 func (d delegate) receive(b []byte) {
-	states, claims, leaving, err := decode(b)
+	c, err := decode(b)
 	if err != nil {
 		d.dropped.Inc()
 		d.config.Log.Debug("gossip message dropped", "error", err)
 		return
 	}
 	d.hear()
-	if len(states)+len(claims) == 0 && leaving == "" {
+	if len(c.states)+len(c.claims)+len(c.suspicions)+len(c.offers) == 0 && c.leaving == "" {
 		return // only a word
 	}
-	if leaving != "" {
-		d.table.leave(leaving)
+	if c.leaving != "" {
+		d.table.leave(c.leaving)
 	}
-	d.table.merge(states, claims)
+	if d.table.merge(c) {
+		select {
+		case d.refute <- struct{}{}:
+		default:
+		}
+	}
 	d.config.Kick()
 }
 

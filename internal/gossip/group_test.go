@@ -159,17 +159,17 @@ func TestWrongKeyCannotJoin(t *testing.T) {
 }
 
 func TestForgetsNodesThatAreGone(t *testing.T) {
-	tab := newTable("n0")
+	tab := newTable("n0", 1)
 	for i := range 10_000 {
 		name := fmt.Sprint("n", i+1)
 		tab.join(name)
-		tab.merge([]lb.NodeState{{Node: name, Version: 1}}, nil)
+		tab.merge(content{states: []lb.NodeState{{Node: name, Version: 1}}, suspicions: []lb.Suspicion{{Node: name, Version: 2}}})
 		tab.leave(name)
 		tab.part(name)
 		tab.leave("nobody" + name)
 	}
-	if states, _ := tab.all(); len(states) > 0 || len(tab.states) > 100 || len(tab.leaving) > 0 {
-		t.Errorf("hands on %d states, keeps %d, %d of them leaving", len(states), len(tab.states), len(tab.leaving))
+	if c := tab.all(); len(c.states) > 0 || len(tab.states) > 100 || len(tab.leaving) > 0 || len(tab.suspicions) > 100 {
+		t.Errorf("hands on %d states, keeps %d, %d of them leaving, %d suspected", len(c.states), len(tab.states), len(tab.leaving), len(tab.suspicions))
 	}
 }
 
@@ -202,9 +202,9 @@ func TestMerge(t *testing.T) {
 	vip := netip.MustParseAddr("192.0.2.1")
 	old, new := lb.Claim{Address: vip, Node: "n1", Epoch: 1}, lb.Claim{Address: vip, Node: "n2", Epoch: 2}
 	for name, order := range map[string][]lb.Claim{"in order": {old, new}, "out of order": {new, old}, "again and again": {old, new, old, new}} {
-		tab := newTable("n0")
+		tab := newTable("n0", 1)
 		for _, c := range order {
-			tab.merge(nil, []lb.Claim{c})
+			tab.merge(content{claims: []lb.Claim{c}})
 		}
 		if got := tab.claims[vip]; got != new {
 			t.Errorf("%s: %+v counts", name, got)
@@ -215,37 +215,43 @@ func TestMerge(t *testing.T) {
 func TestEncoding(t *testing.T) {
 	states := []lb.NodeState{{Node: "n1", Version: 3, Interfaces: []lb.Interface{
 		{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("2001:db8::1/64")}}, {Name: "eth1"}}}}
+	suspicions := []lb.Suspicion{{Node: "n1", Version: 3, Silent: true}, {Node: "n2", Version: 9}}
+	offers := []lb.Offer{{Address: netip.MustParseAddr("192.0.2.9"), To: "n3", Epoch: 4}}
 	claims := []lb.Claim{{Address: netip.MustParseAddr("192.0.2.9"), Epoch: 5}, {Address: netip.MustParseAddr("2001:db8::9"), Node: "n1", Epoch: 1, Standing: lb.Provisional}}
-	b, err := encode(states, claims)
+	b, err := encode(content{states: states, claims: claims, suspicions: suspicions, offers: offers})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, c, _, err := decode(b)
-	if err != nil || fmt.Sprint(s) != fmt.Sprint(states) || !slices.Equal(c, claims) {
-		t.Errorf("decoded %+v %+v %v", s, c, err)
+	c, err := decode(b)
+	if err != nil || fmt.Sprint(c.states) != fmt.Sprint(states) || !slices.Equal(c.claims, claims) || !slices.Equal(c.suspicions, suspicions) || !slices.Equal(c.offers, offers) {
+		t.Errorf("decoded %+v %v", c, err)
 	}
 	// a claim fits what Publish reckons with
-	worst, _ := encode(nil, []lb.Claim{{Address: netip.MustParseAddr("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"), Node: "n1", Epoch: maxEpoch, Standing: lb.Provisional}})
+	worst, _ := encode(content{claims: []lb.Claim{{Address: netip.MustParseAddr("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"), Node: "n1", Epoch: maxCount, Standing: lb.Provisional}}})
 	if len(worst)-4 > claimOctets+len("n1") {
 		t.Errorf("a claim takes %d octets", len(worst)-4)
 	}
 }
 
 func FuzzDecode(f *testing.F) {
-	good, _ := encode([]lb.NodeState{{Node: "n1", Interfaces: []lb.Interface{{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")}}}}},
-		[]lb.Claim{{Address: netip.MustParseAddr("2001:db8::9"), Node: "n1", Epoch: 1}})
+	good, _ := encode(content{
+		states:     []lb.NodeState{{Node: "n1", Interfaces: []lb.Interface{{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")}}}}},
+		claims:     []lb.Claim{{Address: netip.MustParseAddr("2001:db8::9"), Node: "n1", Epoch: 1}},
+		suspicions: []lb.Suspicion{{Node: "n0", Version: 7}, {Node: "n1", Version: 7, Silent: true}},
+		offers:     []lb.Offer{{Address: netip.MustParseAddr("2001:db8::9"), To: "n0", Epoch: 1}},
+	})
 	f.Add(good)
 	f.Add([]byte{})
 	f.Add([]byte{0xa1, 0x02, 0x81, 0xa1, 0x01, 0x44, 1, 2, 3, 4})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		states, claims, _, err := decode(b)
+		said, err := decode(b)
 		if err != nil {
 			return
 		}
-		tab := newTable("n0")
-		tab.merge(states, claims)
-		for _, c := range claims {
-			if !c.Address.IsValid() || c.Epoch > maxEpoch {
+		tab := newTable("n0", 1)
+		tab.merge(said)
+		for _, c := range said.claims {
+			if !c.Address.IsValid() || c.Epoch > maxCount {
 				t.Errorf("believed %+v", c)
 			}
 		}
@@ -253,7 +259,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, _, err := decode(again); err != nil {
+		if _, err := decode(again); err != nil {
 			t.Errorf("what was merged cannot be read again: %v", err)
 		}
 	})

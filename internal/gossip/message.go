@@ -10,14 +10,24 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// message is what speakers send each other, as CBOR (RFC 8949) with numbered keys: unknown keys of a later
-// release are passed over.
-type message struct {
-	States []state `cbor:"1,keyasint,omitempty"`
-	Claims []claim `cbor:"2,keyasint,omitempty"`
-	// Leaving is the name of the node whose speaker says good-bye: memberlist does not tell those who left
+// content is what one speaker says to another.
+type content struct {
+	states     []lb.NodeState
+	claims     []lb.Claim
+	suspicions []lb.Suspicion
+	offers     []lb.Offer
+	// leaving is the name of the node whose speaker says good-bye: memberlist does not tell those who left
 	// from those who were lost.
-	Leaving string `cbor:"3,keyasint,omitempty"`
+	leaving string
+}
+
+// message is a content as CBOR (RFC 8949) with numbered keys: unknown keys of a later release are passed over.
+type message struct {
+	States     []state     `cbor:"1,keyasint,omitempty"`
+	Claims     []claim     `cbor:"2,keyasint,omitempty"`
+	Leaving    string      `cbor:"3,keyasint,omitempty"`
+	Suspicions []suspicion `cbor:"4,keyasint,omitempty"`
+	Offers     []offer     `cbor:"5,keyasint,omitempty"`
 }
 
 type state struct {
@@ -40,61 +50,101 @@ type claim struct {
 	Of       lb.Key      `cbor:"5,keyasint,omitzero"`
 }
 
-// maxEpoch bounds what is believed: an epoch is a count of takeovers, which never gets there.
-const maxEpoch = 1 << 62
+type suspicion struct {
+	Node    string `cbor:"1,keyasint"`
+	Version uint64 `cbor:"2,keyasint"`
+	Silent  bool   `cbor:"3,keyasint,omitempty"`
+}
 
-func encodeLeaving(node string) ([]byte, error) { return cbor.Marshal(message{Leaving: node}) }
+type offer struct {
+	Address netip.Addr `cbor:"1,keyasint"`
+	To      string     `cbor:"2,keyasint"`
+	Epoch   uint64     `cbor:"3,keyasint"`
+}
 
-func encode(states []lb.NodeState, claims []lb.Claim) ([]byte, error) {
-	var m message
-	for _, s := range states {
+// maxCount bounds what is believed of epochs and versions: they count takeovers and changes, and never get
+// there.
+const maxCount = 1 << 62
+
+func encode(c content) ([]byte, error) {
+	m := message{Leaving: c.leaving}
+	for _, s := range c.states {
 		x := state{Node: s.Node, Version: s.Version}
 		for _, i := range s.Interfaces {
 			x.Interfaces = append(x.Interfaces, iface(i))
 		}
 		m.States = append(m.States, x)
 	}
-	for _, c := range claims {
-		m.Claims = append(m.Claims, claim(c))
+	for _, x := range c.claims {
+		m.Claims = append(m.Claims, claim(x))
+	}
+	for _, s := range c.suspicions {
+		m.Suspicions = append(m.Suspicions, suspicion(s))
+	}
+	for _, o := range c.offers {
+		m.Offers = append(m.Offers, offer(o))
 	}
 	return cbor.Marshal(m)
 }
 
 // decode returns what a message says. An error means that nothing of it is to be believed.
-func decode(b []byte) (states []lb.NodeState, claims []lb.Claim, leaving string, err error) {
+func decode(b []byte) (c content, err error) {
 	var m message
 	if err := cbor.Unmarshal(b, &m); err != nil {
-		return nil, nil, "", fmt.Errorf("decoding a gossip message of %d octets: %w", len(b), err)
+		return content{}, fmt.Errorf("decoding a gossip message of %d octets: %w", len(b), err)
 	}
+	c.leaving = m.Leaving
 	for _, s := range m.States {
-		if !nodeName(s.Node) {
-			return nil, nil, "", errors.New("a gossip message has a state without the name of a node")
+		x, err := s.check()
+		if err != nil {
+			return content{}, err
 		}
-		x := lb.NodeState{Node: s.Node, Version: s.Version}
-		for _, i := range s.Interfaces {
-			if n := len(i.HardwareAddr); n != 0 && n != 6 {
-				return nil, nil, "", fmt.Errorf("a gossip message has a hardware address of %d octets on interface %q of node %s", n, i.Name, s.Node)
-			}
-			for _, p := range i.Prefixes {
-				if !p.IsValid() {
-					return nil, nil, "", fmt.Errorf("a gossip message has an invalid prefix on interface %q of node %s", i.Name, s.Node)
-				}
-			}
-			x.Interfaces = append(x.Interfaces, lb.Interface(i))
-		}
-		states = append(states, x)
+		c.states = append(c.states, x)
 	}
-	for _, c := range m.Claims {
-		if !c.Address.IsValid() || c.Address.Is4In6() || c.Address.Zone() != "" {
-			return nil, nil, "", errors.New("a gossip message has a claim without a valid address")
+	for _, x := range m.Claims {
+		if !isAddress(x.Address) {
+			return content{}, errors.New("a gossip message has a claim without a valid address")
 		}
-		if c.Epoch > maxEpoch || c.Standing > lb.Provisional || (c.Node != "" && !nodeName(c.Node)) {
-			return nil, nil, "", fmt.Errorf("a gossip message has an impossible claim to %s", c.Address)
+		if x.Epoch > maxCount || x.Standing > lb.Provisional || (x.Node != "" && !isNodeName(x.Node)) {
+			return content{}, fmt.Errorf("a gossip message has an impossible claim to %s", x.Address)
 		}
-		claims = append(claims, lb.Claim(c))
+		c.claims = append(c.claims, lb.Claim(x))
 	}
-	return states, claims, m.Leaving, nil
+	for _, s := range m.Suspicions {
+		if !isNodeName(s.Node) || s.Version > maxCount {
+			return content{}, errors.New("a gossip message has an impossible suspicion")
+		}
+		c.suspicions = append(c.suspicions, lb.Suspicion(s))
+	}
+	for _, o := range m.Offers {
+		if !isAddress(o.Address) || !isNodeName(o.To) || o.Epoch > maxCount {
+			return content{}, errors.New("a gossip message has an impossible offer")
+		}
+		c.offers = append(c.offers, lb.Offer(o))
+	}
+	return c, nil
 }
 
-// nodeName tells whether s can be the name of a Kubernetes Node, a DNS subdomain of at most 253 octets.
-func nodeName(s string) bool { return s != "" && len(s) <= 253 }
+func (s state) check() (lb.NodeState, error) {
+	if !isNodeName(s.Node) || s.Version > maxCount {
+		return lb.NodeState{}, errors.New("a gossip message has a state without the name of a node or with an impossible version")
+	}
+	x := lb.NodeState{Node: s.Node, Version: s.Version}
+	for _, i := range s.Interfaces {
+		if n := len(i.HardwareAddr); n != 0 && n != 6 {
+			return lb.NodeState{}, fmt.Errorf("a gossip message has a hardware address of %d octets on interface %q of node %s", n, i.Name, s.Node)
+		}
+		for _, p := range i.Prefixes {
+			if !p.IsValid() {
+				return lb.NodeState{}, fmt.Errorf("a gossip message has an invalid prefix on interface %q of node %s", i.Name, s.Node)
+			}
+		}
+		x.Interfaces = append(x.Interfaces, lb.Interface(i))
+	}
+	return x, nil
+}
+
+func isAddress(a netip.Addr) bool { return a.IsValid() && !a.Is4In6() && a.Zone() == "" }
+
+// isNodeName tells whether s can be the name of a Kubernetes Node, a DNS subdomain of at most 253 octets.
+func isNodeName(s string) bool { return s != "" && len(s) <= 253 }

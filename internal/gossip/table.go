@@ -13,11 +13,15 @@ import (
 // associative and idempotent: speakers that heard the same, in whatever order, know the same.
 type table struct {
 	self string
+	// first is the first version of this node's state, above those of its speaker's earlier lives.
+	first uint64
 
 	mu     sync.Mutex
 	states map[string]lb.NodeState
 	claims map[netip.Addr]lb.Claim
 	alive  map[string]bool
+	// suspicions are those that were not contradicted yet.
+	suspicions map[string]lb.Suspicion
 	// leaving are nodes that said good-bye.
 	leaving map[string]bool
 	// refuted is true while the others have to be told of this node's own state again.
@@ -25,39 +29,98 @@ type table struct {
 	news    lb.GossipUpdate
 }
 
-func newTable(self string) *table {
-	return &table{self: self, states: map[string]lb.NodeState{}, claims: map[netip.Addr]lb.Claim{}, alive: map[string]bool{}, leaving: map[string]bool{}}
+func newTable(self string, first uint64) *table {
+	return &table{
+		self: self, first: first, states: map[string]lb.NodeState{}, claims: map[netip.Addr]lb.Claim{}, alive: map[string]bool{},
+		suspicions: map[string]lb.Suspicion{}, leaving: map[string]bool{},
+	}
 }
 
-// merge takes in what another speaker said. If the others remember a later state of this node, from before its
-// speaker's start, they have to be told of the present one again.
-func (t *table) merge(states []lb.NodeState, claims []lb.Claim) {
+// merge takes in what another speaker said. It tells whether the others have to be told of this node's own
+// state again: they suspect it, or remember a later state of it from before its speaker's start.
+func (t *table) merge(c content) (refuted bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, s := range states {
-		known, ok := t.states[s.Node]
-		if ok && s.Version <= known.Version {
-			continue
-		}
-		if s.Node == t.self {
-			if ok {
-				known.Version = s.Version + 1
-				t.states[t.self] = known
-				t.refuted = true
-			}
-			continue
-		}
-		t.states[s.Node] = s
-		if t.alive[s.Node] {
-			t.news.Joined = append(t.news.Joined, s)
+	for _, s := range c.states {
+		t.mergeState(s)
+	}
+	for _, s := range c.suspicions {
+		t.mergeSuspicion(s)
+	}
+	for _, x := range c.claims {
+		if x.Beats(t.claims[x.Address]) {
+			t.claims[x.Address] = x
+			t.news.Claims = append(t.news.Claims, x)
 		}
 	}
-	for _, c := range claims {
-		if c.Beats(t.claims[c.Address]) {
-			t.claims[c.Address] = c
-			t.news.Claims = append(t.news.Claims, c)
+	for _, o := range c.offers {
+		if o.To == t.self {
+			t.news.Offers = append(t.news.Offers, o)
 		}
 	}
+	return t.refuted
+}
+
+func (t *table) mergeState(s lb.NodeState) {
+	known, ok := t.states[s.Node]
+	if ok && s.Version <= known.Version {
+		return
+	}
+	if s.Node == t.self {
+		if ok {
+			t.outdo(s.Version)
+		}
+		return
+	}
+	t.states[s.Node] = s
+	if s.Version > t.suspicions[s.Node].Version {
+		delete(t.suspicions, s.Node)
+	}
+	if t.alive[s.Node] {
+		t.news.Joined = append(t.news.Joined, s)
+	}
+}
+
+func (t *table) mergeSuspicion(s lb.Suspicion) (fresh bool) {
+	known, ok := t.states[s.Node]
+	if ok && s.Version < known.Version {
+		return false
+	}
+	if s.Node == t.self {
+		t.outdo(s.Version)
+		return false
+	}
+	if old, had := t.suspicions[s.Node]; had && !s.Replaces(old) {
+		return false
+	}
+	t.suspicions[s.Node] = s
+	t.news.Suspicions = append(t.news.Suspicions, s)
+	return true
+}
+
+// outdo gives this node's own state a higher version than the others know.
+func (t *table) outdo(version uint64) {
+	own := t.states[t.self]
+	own.Node, own.Version = t.self, max(own.Version, version, t.first)+1
+	t.states[t.self] = own
+	t.refuted = true
+}
+
+// suspect takes in this node's own suspicion. It returns it with the version that it is about, and whether
+// the others have to hear of it.
+func (t *table) suspect(node string, silent bool) (lb.Suspicion, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	known, ok := t.states[node]
+	if !ok || node == t.self {
+		return lb.Suspicion{}, false
+	}
+	s := lb.Suspicion{Node: node, Version: known.Version, Silent: silent}
+	if old, had := t.suspicions[node]; had && !s.Replaces(old) {
+		return old, true
+	}
+	t.suspicions[node] = s
+	return s, true
 }
 
 // takeRefutation returns this node's state if the others have to be told of it again.
@@ -82,27 +145,43 @@ func (t *table) publish(claims []lb.Claim) (count []lb.Claim) {
 	return count
 }
 
+// claimsTo returns the claims that count for these addresses.
+func (t *table) claimsTo(addresses []netip.Addr) (claims []lb.Claim) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, a := range addresses {
+		if c, ok := t.claims[a]; ok {
+			claims = append(claims, c)
+		}
+	}
+	return claims
+}
+
 // setSelf replaces this node's own state.
 func (t *table) setSelf(interfaces []lb.Interface) lb.NodeState {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := lb.NodeState{Node: t.self, Version: t.states[t.self].Version + 1, Interfaces: interfaces}
+	s := lb.NodeState{Node: t.self, Version: max(t.states[t.self].Version+1, t.first), Interfaces: interfaces}
 	t.states[t.self] = s
 	return s
 }
 
 // all returns everything known of the present, for another speaker to merge: nodes that are gone would be
 // handed on for ever.
-func (t *table) all() ([]lb.NodeState, []lb.Claim) {
+func (t *table) all() (c content) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var states []lb.NodeState
 	for name, s := range t.states {
+		// A suspected node has to hear of it, also as one that has just come back.
+		if suspicion, suspected := t.suspicions[name]; suspected && suspicion.Version >= s.Version {
+			c.suspicions = append(c.suspicions, suspicion)
+		}
 		if t.alive[name] || name == t.self {
-			states = append(states, s)
+			c.states = append(c.states, s)
 		}
 	}
-	return states, slices.Collect(maps.Values(t.claims))
+	c.claims = slices.Collect(maps.Values(t.claims))
+	return c
 }
 
 // join notes that a node takes part. It is news once its state is known.
@@ -127,6 +206,7 @@ func (t *table) part(node string) {
 	// The state of a node that may come back soon is worth keeping, those of all that ever were are not.
 	if len(t.states) > 2*len(t.alive)+64 {
 		maps.DeleteFunc(t.states, func(name string, _ lb.NodeState) bool { return !t.alive[name] && name != t.self })
+		maps.DeleteFunc(t.suspicions, func(name string, _ lb.Suspicion) bool { return !t.alive[name] })
 	}
 	delete(t.alive, node)
 	t.news.Joined = slices.DeleteFunc(t.news.Joined, func(s lb.NodeState) bool { return s.Node == node })

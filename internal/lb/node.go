@@ -17,9 +17,32 @@ type Interface struct {
 // NodeState is what a node's speaker tells the others of its node.
 type NodeState struct {
 	Node string
-	// Version grows with each change; the highest counts.
+	// Version grows with each change, and when the speaker contradicts a Suspicion; the highest counts.
 	Version    uint64
 	Interfaces []Interface
+}
+
+// Suspicion says that a node's speaker is not heard any more. It holds until the speaker contradicts it by a
+// state of a higher version.
+type Suspicion struct {
+	Node string
+	// Version of the node's state when it was heard last.
+	Version uint64
+	// Silent is true if its kernel does not answer on the segment any more either.
+	Silent bool
+}
+
+// Replaces tells whether s says more than another suspicion of the same node.
+func (s Suspicion) Replaces(other Suspicion) bool {
+	return s.Version > other.Version || (s.Version == other.Version && s.Silent && !other.Silent)
+}
+
+// Offer is an owner's wish that another node take an address over. It is of use while the owner's claim of
+// that epoch counts.
+type Offer struct {
+	Address netip.Addr
+	To      string
+	Epoch   uint64
 }
 
 // GossipUpdate is what a speaker has learnt from the others since it last looked.
@@ -28,5 +51,7 @@ type GossipUpdate struct {
 	Joined []NodeState
 	// Left and Lost are nodes that take part no longer: with a good-bye, and without.
 	Left, Lost []string
+	Suspicions []Suspicion
 	Claims     []Claim
+	Offers     []Offer
 }
