@@ -56,6 +56,13 @@ image: ## Build the two images, from scratch (needs Docker)
 bench: ## Benchmarks; sizes are in their names
 	go test -run '^$$' -bench . -benchmem $(UNIT)
 
+.PHONY: measure-layer2
+measure-layer2: build ## Layer 2's figures for docs/performance.md (root, hours)
+	@rm -f build/layer2.md
+	@status=0; FAIRLEAD_FIGURES=$(CURDIR)/build/layer2.md \
+	  go test -v -count=1 -timeout 5h ./e2e/layer2 -args -full || status=$$?; \
+	  echo; cat build/layer2.md; exit $$status
+
 .PHONY: fuzz
 fuzz: ## Fuzz every parser and the allocator, FUZZTIME (30s) each
 	hack/fuzz.sh $(or $(FUZZTIME),30s)

@@ -286,10 +286,8 @@ func TestPoolTroubleShows(t *testing.T) {
 func TestNotSupportedYet(t *testing.T) {
 	ctx, w := within(t, time.Minute)
 	for kind, yaml := range map[string]string{
-		"conflictDetection": "kind: IPAddressPool\nmetadata: {name: refused}\nspec: {addresses: [198.51.100.1], conflictDetection: Probe}",
-		"bindAddress":       "kind: L2Advertisement\nmetadata: {name: refused}\nspec: {bindAddress: true}",
-		"BGP":               "kind: BGPPeer\nmetadata: {name: refused}\nspec: {myASN: 64512, peerASN: 64513, peerAddress: 192.0.2.1}",
-		"not supported":     "kind: BGPAdvertisement\nmetadata: {name: refused}\nspec: {}",
+		"BGP":           "kind: BGPPeer\nmetadata: {name: refused}\nspec: {myASN: 64512, peerASN: 64513, peerAddress: 192.0.2.1}",
+		"not supported": "kind: BGPAdvertisement\nmetadata: {name: refused}\nspec: {}",
 	} {
 		err := w.Apply(ctx, []byte("apiVersion: fairlead.dev/v1alpha1\n"+yaml+"\n"))
 		if err == nil || !strings.Contains(err.Error(), kind) || !strings.Contains(err.Error(), "not supported by this release") {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
-	"github.com/fairlead-lb/fairlead/e2e/lab"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -151,43 +150,6 @@ func (w *world) patchNode(ctx context.Context, t *testing.T, node, label, value 
 	}
 	set(ctx, fmt.Sprintf("%q", value))
 	t.Cleanup(func() { set(context.Background(), "null") })
-}
-
-// Excluding the owner moves the address with no request lost; taking the label away moves nothing.
-func TestExcludeLabel(t *testing.T) {
-	ctx, w := within(t, time.Minute)
-	w.deploy(ctx, t, "excluded", "node1")
-	w.deploy(ctx, t, "excluded", "node2")
-	w.deploy(ctx, t, "excluded", "node3")
-	w.service(ctx, t, "excluded", nil)
-	vips, _ := w.addresses(ctx, t, "excluded", 2)
-	before := w.owner(ctx, t, vips[0])
-	if _, err := w.Client(1).Await(ctx, "tcp", at(vips[0])); err != nil {
-		t.Fatal(err)
-	}
-	probe := w.Client(1).Probe(ctx, "tcp", at(vips[0]), 10*time.Millisecond)
-	w.patchNode(ctx, t, before.Name, corev1.LabelNodeExcludeBalancers, "true")
-	var after *lab.Node
-	eventually(ctx, t, "another owner", 5*time.Second, func() error {
-		if after = w.owner(ctx, t, vips[0]); after.Name == before.Name {
-			return fmt.Errorf("%s answers still", after.Name)
-		}
-		return nil
-	})
-	result := probe.Stop()
-	t.Logf("moved from %s to %s; longest gap %s", before.Name, after.Name, result.Longest)
-	if result.Failure != nil || len(result.Answers) != result.Sent {
-		t.Errorf("%d of %d requests answered: %v", len(result.Answers), result.Sent, result.Failure)
-	}
-	w.patchNode(ctx, t, before.Name, corev1.LabelNodeExcludeBalancers, "x")
-	if _, err := w.Kubernetes.CoreV1().Nodes().Patch(ctx, before.Name, types.MergePatchType,
-		[]byte(`{"metadata": {"labels": {"`+corev1.LabelNodeExcludeBalancers+`": null}}}`), metav1.PatchOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(2 * time.Second) // for a move that must not come
-	if now := w.owner(ctx, t, vips[0]); now.Name != after.Name {
-		t.Errorf("the address moved on to %s when %s was admitted again", now.Name, before.Name)
-	}
 }
 
 // Only selected nodes ever answer, and an edit of the advertisement takes effect at once.

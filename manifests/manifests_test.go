@@ -69,7 +69,7 @@ func podTemplates(t *testing.T) map[string]corev1.PodSpec {
 func TestPodsHaveNoMorePrivilegeThanTheyNeed(t *testing.T) {
 	added := map[string][]corev1.Capability{
 		"fairlead-controller": nil,
-		"fairlead-speaker":    {"NET_RAW"},
+		"fairlead-speaker":    {"NET_RAW", "NET_ADMIN"},
 	}
 	pods := podTemplates(t)
 	if len(pods) != len(added) {
@@ -164,7 +164,7 @@ func TestRulesGrantLittle(t *testing.T) {
 // nothing.
 func TestEachMayReadWhatItWatches(t *testing.T) {
 	tests := map[string][]string{ // resource, and the group if it has one
-		"fairlead-controller": {"services", "namespaces", "ipaddresspools.fairlead.dev", "l2advertisements.fairlead.dev"},
+		"fairlead-controller": {"services", "namespaces", "ipaddresspools.fairlead.dev", "l2advertisements.fairlead.dev", "speakers.fairlead.dev"},
 		"fairlead-speaker": {"services", "nodes", "endpointslices.discovery.k8s.io", "ipaddresspools.fairlead.dev",
 			"l2advertisements.fairlead.dev", "speakers.fairlead.dev"},
 	}

@@ -10,8 +10,20 @@ const (
 	ConditionExhausted = "Exhausted"
 	// ConditionNotAdvertised is True on an IPAddressPool while no advertisement selects it.
 	ConditionNotAdvertised = "NotAdvertised"
+	// ConditionAddressConflict is True on a Speaker while a foreign host uses addresses that its node answers
+	// for or was about to, and on an IPAddressPool while addresses of it are set aside for that.
+	ConditionAddressConflict = "AddressConflict"
 )
 
 // ServiceConditionAssigned is the condition on a Service of type LoadBalancer that says whether Fairlead
 // gave it its addresses, and if not, why.
 const ServiceConditionAssigned = "fairlead.dev/Assigned"
+
+const (
+	// AnnotationDrain on a Node has it give up the addresses that it owns, and own none, while the annotation
+	// is there and its value is not "false".
+	AnnotationDrain = "fairlead.dev/drain"
+	// AnnotationRebalance on an L2Advertisement asks its nodes, once, to spread the addresses among them
+	// anew. The value is the time of the request (RFC 3339).
+	AnnotationRebalance = "fairlead.dev/rebalance"
+)

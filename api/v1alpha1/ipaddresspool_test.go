@@ -379,8 +379,8 @@ func TestIPAddressPoolRefusesRules(t *testing.T) {
 			[]string{`spec.retention: Invalid value: "integer": spec.retention in body must be of type string: "integer"`, unchecked}},
 		{"a retention of great length", `retention: ` + strings.Repeat("1h", 17),
 			[]string{`spec.retention: Too long: may not be more than 32 bytes`, unchecked}},
-		{"conflict detection, not supported yet", `conflictDetection: Probe`,
-			[]string{`spec.conflictDetection: Forbidden: spec.conflictDetection is not supported by this release yet; remove it`}},
+		{"conflict detection that is not yes or no", `conflictDetection: Probe`,
+			[]string{`spec.conflictDetection: Invalid value: "string": spec.conflictDetection in body must be of type boolean: "string"`, unchecked}},
 		{"a field that does not exist", `address: 198.51.100.1`,
 			[]string{`unknown field "spec.address"`}},
 	}

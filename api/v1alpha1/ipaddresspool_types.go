@@ -96,28 +96,15 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:validation:XValidation:rule=`self == '0' || self != '' && self.matches('^([0-9]{1,6}([.][0-9]{1,9})?h)?([0-9]{1,6}([.][0-9]{1,9})?m)?([0-9]{1,6}([.][0-9]{1,9})?s)?([0-9]{1,6}([.][0-9]{1,9})?ms)?([0-9]{1,6}([.][0-9]{1,9})?(us|µs))?([0-9]{1,6}ns)?$')`,messageExpression=`'"' + self + '" is not how long to wait; write hours, minutes and seconds in this order, such as 30m, 12h or 1h30m, each number of at most six digits'`,message=`not how long to wait; write hours, minutes and seconds in this order, such as 30m, 12h or 1h30m, each number of at most six digits`
 	Retention *metav1.Duration `json:"retention,omitempty"`
 
-	// ConflictDetection is not supported by this release yet, and refused. It is to say whether the segment is
-	// asked if a foreign host has an address before its first announcement (RFC 5227 section 2.1.1 for IPv4,
-	// RFC 4862 section 5.4 for IPv6). An address in use is set aside and the Service gets another. Never done
-	// at takeover. Default Disabled.
+	// ConflictDetection has the segment asked, before the first announcement of an address, whether a foreign
+	// host has it (RFC 5227 section 2.1.1 for IPv4, RFC 4862 section 5.4 for IPv6). An address that one has is
+	// set aside until 10 minutes after the host was last seen to have it, and the Service gets another. Never
+	// done when an address moves from one node to another. It delays a new address by some seconds. Default
+	// false.
 	//
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="false",reason=FieldValueForbidden,message="spec.conflictDetection is not supported by this release yet; remove it"
-	ConflictDetection ConflictDetectionMode `json:"conflictDetection,omitempty"`
+	ConflictDetection bool `json:"conflictDetection,omitempty"`
 }
-
-// ConflictDetectionMode is when to look for foreign users of a pool's addresses.
-//
-// +kubebuilder:validation:Enum=Disabled;Probe
-type ConflictDetectionMode string
-
-// The modes of conflict detection.
-const (
-	// ConflictDetectionDisabled announces an address without asking.
-	ConflictDetectionDisabled ConflictDetectionMode = "Disabled"
-	// ConflictDetectionProbe asks before the first announcement of an address.
-	ConflictDetectionProbe ConflictDetectionMode = "Probe"
-)
 
 // ServiceAllocation says which Services a pool is for, also of those that ask for it. A Service must be in
 // a namespace that one of Namespaces names or one of NamespaceSelectors selects, unless both are empty, and
@@ -200,8 +187,8 @@ type IPAddressPoolStatus struct {
 // PoolFamilyStatus counts a pool's addresses of one family. total and available are decimal numbers as
 // strings, since an IPv6 /64 alone has one address more than an unsigned 64-bit number can say.
 type PoolFamilyStatus struct {
-	// Total is the number of addresses that the pool may give out: without excluded ones and those of older
-	// pools.
+	// Total is the number of addresses that the pool may give out: without excluded ones, those set aside
+	// because a foreign host uses them, and those of older pools.
 	//
 	// +kubebuilder:validation:MaxLength=40
 	Total string `json:"total"`

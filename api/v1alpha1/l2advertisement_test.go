@@ -25,7 +25,13 @@ func TestL2AdvertisementTakes(t *testing.T) {
 		{"an empty selector, which selects all", `nodeSelectors: [{}]`},
 		{"interfaces by name", `interfaces: [eth0, enp3s0f1np1, br-lan, eth0.100, vlan_7]`},
 		{"interfaces by glob", `interfaces: ["eth*", "en?", "bond[0-9]", "eth[02-4]", "eth[^0]", "*", "enp*s*f[0-9]*"]`},
-		{"what is not supported yet, where it says nothing", `{preferredNodeSelectors: [], bindAddress: false}`},
+		{"preferred nodes", `
+			preferredNodeSelectors:
+			- {weight: 100, preference: {matchLabels: {rack: "1"}}}
+			- {weight: 1, preference: {matchExpressions: [{key: uplink, operator: In, values: [fast, faster]}]}}
+			`},
+		{"the address bound to the owner's interfaces", `bindAddress: true`},
+		{"preferred nodes and bindAddress, where they say nothing", `{preferredNodeSelectors: [], bindAddress: false}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -41,14 +47,27 @@ func TestL2AdvertisementRefuses(t *testing.T) {
 		want       []string
 	}{
 		{
-			"preferred nodes, which are not supported yet",
-			`preferredNodeSelectors: [{weight: 10, preference: {}}]`,
-			[]string{`spec.preferredNodeSelectors: Forbidden: spec.preferredNodeSelectors is not supported by this release yet; remove it`},
+			"a preference without a weight",
+			`preferredNodeSelectors: [{preference: {}}]`,
+			[]string{`spec.preferredNodeSelectors[0].weight: Required value`, unchecked},
 		},
 		{
-			"bindAddress, which is not supported yet",
-			`bindAddress: true`,
-			[]string{`spec.bindAddress: Forbidden: spec.bindAddress is not supported by this release yet; remove it`},
+			"a preference without a selector",
+			`preferredNodeSelectors: [{weight: 10}]`,
+			[]string{`spec.preferredNodeSelectors[0].preference: Required value`, unchecked},
+		},
+		{
+			"weights out of bounds",
+			`preferredNodeSelectors: [{weight: 0, preference: {}}, {weight: 101, preference: {}}]`,
+			[]string{
+				`spec.preferredNodeSelectors[0].weight: Invalid value: 0: spec.preferredNodeSelectors[0].weight in body should be greater than or equal to 1`,
+				`spec.preferredNodeSelectors[1].weight: Invalid value: 101: spec.preferredNodeSelectors[1].weight in body should be less than or equal to 100`,
+			},
+		},
+		{
+			"a preference whose operator lacks values",
+			`preferredNodeSelectors: [{weight: 10, preference: {matchExpressions: [{key: rack, operator: In}]}}]`,
+			[]string{`spec.preferredNodeSelectors[0].preference.matchExpressions[0]: Invalid value: operator In compares rack with values; give at least one`},
 		},
 		{
 			"an interface twice",

@@ -41,13 +41,13 @@ type L2AdvertisementSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	NodeSelectors []LabelSelector `json:"nodeSelectors,omitempty"`
 
-	// PreferredNodeSelectors weigh the nodes that NodeSelectors leave. They count when an owner is
-	// chosen; they never take an address from a node that has it.
+	// PreferredNodeSelectors weigh the nodes that NodeSelectors leave: a node has the sum of the weights of
+	// those that match it, and the nodes of the greatest weight are chosen first. They count when an owner is
+	// chosen; they never take an address from a node that has it. Default: all nodes weigh the same.
 	//
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:XValidation:rule="size(self) == 0",reason=FieldValueForbidden,message="spec.preferredNodeSelectors is not supported by this release yet; remove it"
 	PreferredNodeSelectors []PreferredNodeSelector `json:"preferredNodeSelectors,omitempty"`
 
 	// Interfaces are the names of the nodes' interfaces to answer on, such as "eth0", or globs in the
@@ -59,11 +59,12 @@ type L2AdvertisementSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	Interfaces []InterfacePattern `json:"interfaces,omitempty"`
 
-	// BindAddress also puts the address on an interface of its owner, for as long as it is the owner.
-	// Default false: the node answers for the address without having it.
+	// BindAddress also puts the address on the interfaces that its owner answers on, for as long as it is the
+	// owner, so that programs of the node can listen on it. It has a finite lifetime there, which the speaker
+	// renews, and so goes by itself after a crash. Default false: the node answers for the address without
+	// having it.
 	//
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="!self",reason=FieldValueForbidden,message="spec.bindAddress is not supported by this release yet; remove it"
 	BindAddress bool `json:"bindAddress,omitempty"`
 }
 

@@ -25,6 +25,11 @@ type SpeakerStatus struct {
 	// +optional
 	Gossip *GossipStatus `json:"gossip,omitempty"`
 
+	// FailureDetection is how the speaker watches the nodes that it is to take over from.
+	//
+	// +optional
+	FailureDetection *FailureDetectionStatus `json:"failureDetection,omitempty"`
+
 	// Layer2 is what the node owns on its segments.
 	//
 	// +optional
@@ -39,6 +44,7 @@ type SpeakerStatus struct {
 	BGPSessions []BGPSessionStatus `json:"bgpSessions,omitempty"`
 
 	// Conditions of the speaker. Ready is True while it takes part: caches synced, gossip joined.
+	// AddressConflict is True while layer2.conflicts has an entry.
 	//
 	// +optional
 	// +listType=map
@@ -90,14 +96,72 @@ type GossipStatus struct {
 	Truncated bool `json:"truncated,omitempty"`
 }
 
+// FailureDetectionStatus is how a speaker watches nodes.
+type FailureDetectionStatus struct {
+	// Timing is the interval between the packets of a session, and how many may be missing in a row before the
+	// session goes down, such as "fast: 50 ms x 3".
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Timing string `json:"timing,omitempty"`
+
+	// Sessions (RFC 5880) with other speakers, by the name of their node, the first 64 of them.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=node
+	// +kubebuilder:validation:MaxItems=64
+	Sessions []FailureDetectionSession `json:"sessions,omitempty"`
+
+	// Truncated is true when Sessions leaves some out.
+	//
+	// +optional
+	Truncated bool `json:"truncated,omitempty"`
+}
+
+// FailureDetectionSession is a session with the speaker of another node.
+type FailureDetectionSession struct {
+	// Node is the name of the node.
+	//
+	// +kubebuilder:validation:MaxLength=253
+	Node string `json:"node"`
+
+	// State of the session: Up while the node is heard, else Down.
+	State FailureDetectionState `json:"state"`
+
+	// Since is when the session came into this state.
+	//
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+}
+
+// FailureDetectionState is whether a node is heard.
+//
+// +kubebuilder:validation:Enum=Up;Down
+type FailureDetectionState string
+
+// The states of a FailureDetectionSession.
+const (
+	FailureDetectionUp   FailureDetectionState = "Up"
+	FailureDetectionDown FailureDetectionState = "Down"
+)
+
 // Layer2Status is what a node owns on its segments.
 type Layer2Status struct {
-	// Owned is the number of addresses that the node answers for.
+	// Owned is the number of addresses that the node owns.
 	//
 	// +kubebuilder:validation:Minimum=0
 	Owned int32 `json:"owned"`
 
-	// Addresses are those addresses, in order, the first 256 of them.
+	// StandingIn is the number of addresses that the node answers for on behalf of their owners, whose
+	// speakers are gone for a moment.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	StandingIn int32 `json:"standingIn,omitempty"`
+
+	// Addresses are the addresses that the node answers for, those that it owns and those that it stands in
+	// for, in order, the first 256 of them.
 	//
 	// +optional
 	// +listType=map
@@ -109,6 +173,77 @@ type Layer2Status struct {
 	//
 	// +optional
 	Truncated bool `json:"truncated,omitempty"`
+
+	// SuppressedNodes are the nodes that own nothing new for now because they were lost too often, by name, as
+	// this speaker sees it: the first 64 of them.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=node
+	// +kubebuilder:validation:MaxItems=64
+	SuppressedNodes []SuppressedNode `json:"suppressedNodes,omitempty"`
+
+	// Conflicts are the addresses that a foreign host was seen to use although this node answers for them, or
+	// was about to; by address, the first 64 of them. An entry goes 10 minutes after the host was last seen to
+	// use the address.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=address
+	// +kubebuilder:validation:MaxItems=64
+	Conflicts []AddressConflict `json:"conflicts,omitempty"`
+}
+
+// SuppressedNode is a node whose penalty for being lost (RFC 2439 section 4.2) is above the limit.
+type SuppressedNode struct {
+	// Node is the name of the node.
+	//
+	// +kubebuilder:validation:MaxLength=253
+	Node string `json:"node"`
+
+	// Penalty of the node when it last rose. Since then it decays.
+	//
+	// +kubebuilder:validation:Minimum=0
+	Penalty int32 `json:"penalty"`
+
+	// ReuseTime is when the node may own addresses again, unless it is lost once more before.
+	ReuseTime metav1.Time `json:"reuseTime"`
+}
+
+// AddressConflict is an address that a host which is none of the cluster's speakers uses as well.
+type AddressConflict struct {
+	// Address is the IP address.
+	//
+	// +kubebuilder:validation:MaxLength=45
+	Address string `json:"address"`
+
+	// HardwareAddress of the foreign host, in colon-separated hex.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=59
+	HardwareAddress string `json:"hardwareAddress,omitempty"`
+
+	// Interface of this node on which the host was seen.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=15
+	Interface string `json:"interface,omitempty"`
+
+	// Service that has the address, as namespace/name; the first of them by age where several share it.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=317
+	Service string `json:"service,omitempty"`
+
+	// Since is when the host was first seen to use the address.
+	Since metav1.Time `json:"since"`
+
+	// Detected is true if the host was found before the first announcement of the address, which was not
+	// announced then: the controller sets it aside (see IPAddressPool spec.conflictDetection). False if this
+	// node answers for it, beside the foreign host.
+	//
+	// +optional
+	Detected bool `json:"detected,omitempty"`
 }
 
 // Layer2Address is an address that a node answers for.
@@ -124,6 +259,13 @@ type Layer2Address struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=317
 	Service string `json:"service,omitempty"`
+
+	// For is the name of the node that owns the address, where this one answers on its behalf, with the owner's
+	// hardware address, while the owner's speaker is gone for a moment. Absent where this node is the owner.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	For string `json:"for,omitempty"`
 
 	// Interfaces are the names of the interfaces that the node answers on.
 	//
@@ -240,8 +382,12 @@ const (
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Owned",type=integer,JSONPath=`.status.layer2.owned`
 // +kubebuilder:printcolumn:name="Members",type=integer,JSONPath=`.status.gossip.members`
+// +kubebuilder:printcolumn:name="Conflict",type=string,JSONPath=`.status.conditions[?(@.type=="AddressConflict")].status`
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.version`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Standing-In",type=integer,priority=1,JSONPath=`.status.layer2.standingIn`
+// +kubebuilder:printcolumn:name="Suppressed",type=string,priority=1,JSONPath=`.status.layer2.suppressedNodes[*].node`
+// +kubebuilder:printcolumn:name="Detection",type=string,priority=1,JSONPath=`.status.failureDetection.timing`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type Speaker struct {
 	metav1.TypeMeta `json:",inline"`

@@ -13,16 +13,65 @@ import (
 func explainCommand(o *plugin.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "explain", Short: "Explain why something is as it is",
-		Example: `  kubectl fairlead explain service web`,
+		Example: `  kubectl fairlead explain service web
+  kubectl fairlead explain address 192.0.2.200`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("%q cannot be explained: write kubectl fairlead explain service NAME", args[0])
+				return fmt.Errorf("%q cannot be explained: write kubectl fairlead explain service NAME, or address IP", args[0])
 			}
 			return cmd.Help()
 		},
 	}
-	cmd.AddCommand(explainServiceCommand(o))
+	cmd.AddCommand(explainServiceCommand(o), explainAddressCommand(o))
 	return cmd
+}
+
+func explainAddressCommand(o *plugin.Options) *cobra.Command {
+	var out output
+	return &cobra.Command{
+		Use: "address IP", Aliases: []string{"addr", "addresses", "ip"}, Short: "Explain an address: who answers for it, and why not others",
+		Long: `Explain an address: the pool it is of, the Services that have it, and which
+node answers for it on the local segment. Of every other node it says in which
+order they would be chosen, or why a node may not own the address.
+
+Who owns the address is the speakers' own word. The order is worked out by
+the speakers' rule from the cluster's objects.`,
+		Example: `  kubectl fairlead explain address 192.0.2.200
+  kubectl fairlead explain address 2001:db8::200`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("name one address: kubectl fairlead explain address IP")
+			}
+			_, err := lb.ParseAddr(args[0])
+			return err
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return addressNames(cmd, o, typed), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f, _, err := out.format()
+			if err != nil {
+				return err
+			}
+			address, err := lb.ParseAddr(args[0])
+			if err != nil {
+				return err
+			}
+			cluster, err := o.Connect(daemon.Current())
+			if err != nil {
+				return err
+			}
+			e, notes, err := plugin.LoadAddressExplanation(cmd.Context(), cluster, o.LoadBalancerClass, address)
+			if err != nil {
+				return err
+			}
+			note(cmd, notes...)
+			return plugin.WriteAddressExplanation(cmd.OutOrStdout(), e, f)
+		},
+	}
 }
 
 func explainServiceCommand(o *plugin.Options) *cobra.Command {
@@ -83,31 +132,4 @@ func serviceKey(o *plugin.Options, arg string) (lb.Key, error) {
 		err = fmt.Errorf("%s is not in namespace %s, which -n names", arg, o.Namespace)
 	}
 	return key, err
-}
-
-// serviceNames completes the name of a Service: in the current namespace, or behind "NAMESPACE/" in that.
-func serviceNames(cmd *cobra.Command, o *plugin.Options, typed string) (names []string) {
-	namespace, _, qualified := strings.Cut(typed, "/")
-	prefix := namespace + "/"
-	if !qualified {
-		var err error
-		if namespace, err = o.CurrentNamespace(); err != nil {
-			return nil
-		}
-		prefix = ""
-	}
-	cluster, err := o.Connect(daemon.Current())
-	if err != nil {
-		return nil
-	}
-	services, err := plugin.LoadServices(cmd.Context(), cluster, namespace)
-	if err != nil {
-		return nil
-	}
-	for _, svc := range services {
-		if name := prefix + svc.Name; strings.HasPrefix(name, typed) {
-			names = append(names, name)
-		}
-	}
-	return names
 }

@@ -1,4 +1,5 @@
-// Command kubectl-fairlead is `kubectl fairlead`: it tells what Fairlead's controller decides, and why.
+// Command kubectl-fairlead is `kubectl fairlead`: it tells what Fairlead decides about addresses, and why, and has
+// nodes drained.
 package main
 
 import (
@@ -58,15 +59,19 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:         "kubectl-fairlead",
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl fairlead"},
-		Short:       "What Fairlead's controller decides about addresses, and why",
-		Long: `What Fairlead's controller decides about addresses, and why.
+		Short:       "What Fairlead decides about addresses, and why",
+		Long: `What Fairlead decides about addresses, and why: which Service gets which, and
+which node answers for it.
 
-It reads Services, IPAddressPools and, where pools select namespaces by their
-labels, namespaces, with your own rights. It writes nothing.`,
+It works with your own rights. Only drain, undrain and rebalance write: an
+annotation on a Node or an L2Advertisement.`,
 		Example: `  kubectl fairlead pools
   kubectl fairlead services -A --pending
+  kubectl fairlead owners --node node1
   kubectl fairlead explain service web
-  kubectl fairlead plan -f pools.yaml`,
+  kubectl fairlead explain address 192.0.2.200
+  kubectl fairlead plan -f pools.yaml
+  kubectl fairlead drain node1`,
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	// kubectl completes plugins by a program of its own, which calls the hidden command __complete.
@@ -78,7 +83,8 @@ labels, namespaces, with your own rights. It writes nothing.`,
 	flags.StringVarP(&o.Namespace, "namespace", "n", "", "`NAMESPACE` instead of the context's")
 	flags.StringVar(&o.RequestTimeout, "request-timeout", "", "`TIME` that one answer may take, such as 5s;\nwithout it, any")
 	flags.StringVar(&o.LoadBalancerClass, "load-balancer-class", "", "`CLASS` that the controller serves, if it was\nstarted with this flag")
-	root.AddCommand(poolsCommand(&o), servicesCommand(&o), explainCommand(&o), planCommand(&o), versionCommand())
+	root.AddCommand(poolsCommand(&o), servicesCommand(&o), ownersCommand(&o), explainCommand(&o), planCommand(&o),
+		drainCommand(&o), undrainCommand(&o), rebalanceCommand(&o), versionCommand())
 	return root
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/fairlead-lb/fairlead/internal/daemon"
+	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/k8s/plugin"
 	"github.com/spf13/cobra"
 )
@@ -66,16 +67,14 @@ or lost, and with 2 after an error.`,
 	out.add(cmd, "wide", "json", "yaml")
 	cmd.Flags().StringArrayVarP(&files, "filename", "f", nil, "`FILE` or directory with IPAddressPools to\napply; - reads from standard input")
 	cmd.Flags().StringArrayVar(&remove, "delete", nil, "`POOL` to delete")
-	_ = cmd.RegisterFlagCompletionFunc("delete", func(cmd *cobra.Command, _ []string, typed string) (names []string, _ cobra.ShellCompDirective) {
-		if cluster, err := o.Connect(daemon.Current()); err == nil {
-			pools, _ := plugin.LoadPools(cmd.Context(), cluster)
+	_ = cmd.RegisterFlagCompletionFunc("delete", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		return completing(o, typed, func(c *k8s.Cluster) (names []string, err error) {
+			pools, err := plugin.LoadPools(cmd.Context(), c)
 			for _, p := range pools {
-				if strings.HasPrefix(p.Name, typed) {
-					names = append(names, p.Name)
-				}
+				names = append(names, p.Name)
 			}
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
+			return names, err
+		}), cobra.ShellCompDirectiveNoFileComp
 	})
 	return cmd
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fairlead-lb/fairlead/internal/bfd"
 	"github.com/fairlead-lb/fairlead/internal/daemon"
 	"github.com/fairlead-lb/fairlead/internal/gossip"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
@@ -27,7 +28,17 @@ type options struct {
 	gossipAddress string
 	gossipPort    uint16
 	gossipKeyFile string
+
+	failureDetection string
+	restartGrace     time.Duration
+	drainCordoned    bool
 }
+
+// A speaker starts within a second or two. A frozen one stops answering well within the least grace.
+const (
+	leastGrace = 5 * time.Second
+	mostGrace  = 10 * time.Minute
+)
 
 func main() {
 	var o options
@@ -43,8 +54,11 @@ external address; the owner answers ARP and Neighbor Discovery for it.`,
 	o.AddFlags(f, ":7573")
 	f.StringVar(&o.node, "node-name", os.Getenv("NODE_NAME"), "`NAME` of the Node that this speaker runs on; the default\nis $NODE_NAME")
 	f.StringVar(&o.gossipAddress, "gossip-address", "", "`ADDRESS` to gossip on, an InternalIP of the Node; without\nit the first")
-	f.Uint16Var(&o.gossipPort, "gossip-port", 7956, "`PORT` to gossip on, TCP and UDP, the same on every node")
+	f.Uint16Var(&o.gossipPort, "gossip-port", 7956, "`PORT` to gossip on, TCP and UDP, the same on every node;\nthe next one, UDP, is for failure detection")
 	f.StringVar(&o.gossipKeyFile, "gossip-key-file", "", "`FILE` with the secret that all speakers share")
+	f.StringVar(&o.failureDetection, "failure-detection", "fast", "`TIMING` of failure detection: fast (50 ms x 3), relaxed\n(300 ms x 3), or milliseconds x multiplier such as 100x4;\nthe same on every node")
+	f.DurationVar(&o.restartGrace, "restart-grace", 15*time.Second, "how long addresses stay with a node whose speaker is gone\nwhile the node itself is there; the same on every node")
+	f.BoolVar(&o.drainCordoned, "drain-cordoned", false, "move addresses off cordoned nodes too; the same on every\nnode")
 	os.Exit(daemon.Execute(cmd))
 }
 
@@ -57,8 +71,13 @@ func (o *options) validate() error {
 		return daemon.UsageError{Err: errors.New("--node-name is empty, and so is $NODE_NAME: name the Node that this speaker runs on")}
 	case o.gossipKeyFile == "":
 		return daemon.UsageError{Err: errors.New("--gossip-key-file is empty: name a file with the secret that all speakers share")}
-	case o.gossipPort == 0:
-		return daemon.UsageError{Err: errors.New("--gossip-port 0 is not a port")}
+	case o.gossipPort == 0 || o.gossipPort == 65535:
+		return daemon.UsageError{Err: fmt.Errorf("--gossip-port %d cannot be: it and the next one have to be ports", o.gossipPort)}
+	case o.restartGrace < leastGrace || o.restartGrace > mostGrace:
+		return daemon.UsageError{Err: fmt.Errorf("--restart-grace %s is not between %s and %s", o.restartGrace, leastGrace, mostGrace)}
+	}
+	if _, err := bfd.ParseTiming(o.failureDetection); err != nil {
+		return daemon.UsageError{Err: fmt.Errorf("--failure-detection: %w", err)}
 	}
 	if o.gossipAddress != "" {
 		if _, err := lb.ParseAddr(o.gossipAddress); err != nil {
@@ -88,9 +107,9 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	events := k8s.NewRecorder(cluster, "fairlead-speaker", o.node, log, registry)
-	engine := layer2.NewEngine(o.node, log, layer2.NewMetrics(registry))
+	engine := layer2.NewEngine(layer2.Config{Node: o.node, RestartGrace: o.restartGrace, Log: log, Metrics: layer2.NewMetrics(registry)})
 	config := speaker.Config{
-		Node: o.node, Class: o.LoadBalancerClass, Version: daemon.Current(),
+		Node: o.node, Class: o.LoadBalancerClass, Version: daemon.Current(), DrainCordoned: o.drainCordoned,
 		Cluster: cluster, Engine: engine, Events: events, Log: log,
 	}
 	s := speaker.New(config)
@@ -117,13 +136,26 @@ func run(ctx context.Context, o options) error {
 		if err != nil {
 			return fmt.Errorf("--gossip-key-file %s: %w", o.gossipKeyFile, err)
 		}
+		timing, _ := bfd.ParseTiming(o.failureDetection)
+		mesh, err := bfd.NewMesh(bfd.Config{
+			Local: netip.AddrPortFrom(address, o.gossipPort+1), Key: key, Timing: timing, Log: log, Metrics: registry,
+			Changed: func(e bfd.Event) {
+				// A peer that says itself that the session is down is there: gossip tells what it is about.
+				if e.Up || e.Diagnostic == bfd.ControlDetectionExpired {
+					engine.SessionChanged(e.Peer, e.Up)
+				}
+			},
+		})
+		if err != nil {
+			return fmt.Errorf("preparing failure detection: %w", err)
+		}
 		s.FollowPeers(lb.FamilyOf(address), group.SetPeers)
 		status := s.NewStatus(group.Members)
 		engine.Changed = func(changes []layer2.Change) { s.Tell(changes); status.Kick() }
 		engine.Lost = status.Lost
 		log.Info("serving", "gossip", netip.AddrPortFrom(address, o.gossipPort))
 		return daemon.Run(ctx, s, status, status.Watch(), daemon.TaskFunc(blindness(cluster, engine)),
-			daemon.TaskFunc(func(ctx context.Context) error { return engine.Run(ctx, group) }))
+			daemon.TaskFunc(func(ctx context.Context) error { return engine.Run(ctx, group, sessions{mesh, o.node, timing}) }))
 	}
 	tasks := []daemon.Task{
 		&daemon.HTTP{Address: o.HTTPAddress, Metrics: registry, Ready: ready, Log: log}, events, daemon.TaskFunc(serve),

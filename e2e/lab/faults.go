@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -85,6 +86,48 @@ func (l *Lab) Partition(hosts ...*Host) error {
 		// Not atomic over the hosts, as no real partition is.
 		if err := l.network.sw.nl.LinkSetMaster(port, island); err != nil {
 			return fmt.Errorf("moving %s to the island %s: %w", h.Name, island.Name, err)
+		}
+	}
+	return nil
+}
+
+// Block has two groups of hosts drop what comes from the other group to or from these ports, over UDP and TCP.
+// Everything else passes: ARP, Neighbor Discovery, other ports, other EtherTypes. Unblock ends it.
+func (l *Lab) Block(ctx context.Context, a, b []*Host, ports ...uint16) error {
+	for _, side := range [][2][]*Host{{a, b}, {b, a}} {
+		var v4, v6 []string
+		for _, h := range side[1] {
+			v4, v6 = append(v4, h.V4.String()), append(v6, h.V6.String())
+		}
+		var numbers []string
+		for _, p := range ports {
+			numbers = append(numbers, fmt.Sprint(p))
+		}
+		of := func(list []string) string { return "{ " + strings.Join(list, ", ") + " }" }
+		rules := fmt.Sprintf("table inet %s { chain input { type filter hook input priority -300;\n", blockTable)
+		for _, from := range []string{"ip saddr " + of(v4), "ip6 saddr " + of(v6)} {
+			for _, end := range []string{"th dport ", "th sport "} {
+				rules += from + " meta l4proto { tcp, udp } " + end + of(numbers) + " drop\n"
+			}
+		}
+		for _, h := range side[0] {
+			if _, err := h.Run(ctx, "nft", rules+"}; }"); err != nil {
+				return fmt.Errorf("blocking ports on %s: %w", h.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// blockTable is the table of Block in a host's packet filter.
+const blockTable = "lab-block"
+
+// Unblock lets through what Block has blocked. It does nothing to a host on which nothing is blocked.
+func (l *Lab) Unblock(ctx context.Context, hosts ...*Host) error {
+	for _, h := range hosts {
+		// To add what is there already is no error, to delete what is not would be one.
+		if _, err := h.Run(ctx, "nft", "add table inet "+blockTable+"; delete table inet "+blockTable); err != nil {
+			return fmt.Errorf("unblocking %s: %w", h.Name, err)
 		}
 	}
 	return nil

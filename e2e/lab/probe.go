@@ -24,6 +24,7 @@ type Probe struct {
 	end     time.Time // zero while it runs
 	sent    int
 	answers []ProbeAnswer
+	failed  int
 	failure error // the last
 }
 
@@ -56,7 +57,8 @@ type ProbeResult struct {
 	Sent    int
 	Answers []ProbeAnswer // in the order they came
 	Longest Gap
-	Failure error // the last request's that failed, nil if none did
+	Failed  int   // requests without an answer in time; one that was under way when the probe stopped is none
+	Failure error // the last one's, nil if none failed
 }
 
 // probeTimeout is when a request of a probe counts as lost. It does not blur the gaps, which are between
@@ -108,6 +110,7 @@ func (p *Probe) ask(ctx context.Context) {
 	case err == nil:
 		p.answers = append(p.answers, ProbeAnswer{At: at, Reply: reply})
 	case context.Cause(ctx) != context.Canceled: // what Stop interrupts has not failed
+		p.failed++
 		p.failure = err
 	}
 }
@@ -116,13 +119,24 @@ func (p *Probe) ask(ctx context.Context) {
 func (p *Probe) Result() ProbeResult {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	result := ProbeResult{Sent: p.sent, Answers: slices.Clone(p.answers), Failure: p.failure}
+	result := ProbeResult{Sent: p.sent, Answers: slices.Clone(p.answers), Failed: p.failed, Failure: p.failure}
 	end := p.end
 	if end.IsZero() {
 		end = time.Now()
 	}
 	result.Longest = longestGap(p.begin, end, result.Answers)
 	return result
+}
+
+// LongestBetween is the longest gap within a part of the time that the probe ran.
+func (r ProbeResult) LongestBetween(from, to time.Time) Gap {
+	var answers []ProbeAnswer
+	for _, a := range r.Answers {
+		if a.At.After(from) && a.At.Before(to) {
+			answers = append(answers, a)
+		}
+	}
+	return longestGap(from, to, answers)
 }
 
 // longestGap is the longest time between answers, and before the first, and after the last until end.

@@ -129,10 +129,7 @@ func (a *agent) dissolve(s *sandbox) error {
 	if s.linger != nil {
 		s.linger.Stop()
 	}
-	for _, c := range s.closers {
-		errs = append(errs, c.Close())
-	}
-	s.serving.Wait()
+	errs = append(errs, s.Close())
 	if s.index != 0 {
 		for _, address := range s.addresses {
 			errs = append(errs, a.node.pods.removeAddress(a.node.inPod, single(address)))

@@ -31,11 +31,11 @@ type Answer struct {
 func (h *Host) WhoHas(ctx context.Context, address netip.Addr, window time.Duration) ([]Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, window)
 	defer cancel()
-	question, kind, recognize := h.arpQuestion, ethernet.EtherTypeARP, h.arpAnswer
+	kind, recognize := ethernet.EtherTypeARP, h.arpAnswer
 	if address.Is6() {
-		question, kind, recognize = h.ndpQuestion, ethernet.EtherTypeIPv6, h.ndpAnswer
+		kind, recognize = ethernet.EtherTypeIPv6, h.ndpAnswer
 	}
-	answers, err := h.exchangeFrames(ctx, address, kind, question, recognize)
+	answers, err := h.exchangeFrames(ctx, address, kind, recognize)
 	if err != nil {
 		return nil, fmt.Errorf("asking the segment of %s who has %s: %w", h.Name, address, err)
 	}
@@ -62,27 +62,20 @@ func (h *Host) Answerers(ctx context.Context, address netip.Addr, window time.Du
 // exchangeFrames sends a question and reads until ctx is done.
 func (h *Host) exchangeFrames(
 	ctx context.Context, address netip.Addr, kind ethernet.EtherType,
-	question func(netip.Addr) (ethernet.Frame, error),
 	recognize func(ethernet.Frame, netip.Addr) net.HardwareAddr,
 ) ([]Answer, error) {
-	ask, err := question(address)
+	frame, err := h.Question(address)
 	if err != nil {
 		return nil, err
 	}
-	ask.Source, ask.EtherType = h.MAC, kind
-	frame, err := ask.MarshalBinary()
-	if err != nil {
-		return nil, err
-	}
-	var raw *packet.Conn
-	err = h.Do(func() (err error) { raw, err = packet.Listen(h.Interface(), packet.Raw, int(kind), nil); return err })
+	raw, err := h.ListenFrames(kind)
 	if err != nil {
 		return nil, err
 	}
 	defer raw.Close()
 	defer context.AfterFunc(ctx, func() { _ = raw.SetReadDeadline(time.Unix(1, 0)) })()
 	begin := time.Now()
-	if _, err := raw.WriteTo(frame, &packet.Addr{HardwareAddr: ask.Destination}); err != nil {
+	if _, err := raw.WriteTo(frame, &packet.Addr{HardwareAddr: frame[:6]}); err != nil {
 		return nil, err
 	}
 	var answers []Answer
@@ -102,6 +95,30 @@ func (h *Host) exchangeFrames(
 			answers = append(answers, Answer{MAC: mac, Source: bytes.Clone(f.Source), After: time.Since(begin)})
 		}
 	}
+}
+
+// ListenFrames opens a raw socket for the frames of an EtherType on the host's eth0.
+func (h *Host) ListenFrames(kind ethernet.EtherType) (raw *packet.Conn, err error) {
+	err = h.Do(func() (err error) { raw, err = packet.Listen(h.Interface(), packet.Raw, int(kind), nil); return err })
+	if err != nil {
+		return nil, fmt.Errorf("opening a raw socket on %s: %w", h.Name, err)
+	}
+	return raw, nil
+}
+
+// Question is the frame by which the host asks who has an address: a broadcast ARP request, or a multicast
+// Neighbor Solicitation.
+func (h *Host) Question(address netip.Addr) ([]byte, error) {
+	question, kind := h.arpQuestion, ethernet.EtherTypeARP
+	if address.Is6() {
+		question, kind = h.ndpQuestion, ethernet.EtherTypeIPv6
+	}
+	ask, err := question(address)
+	if err != nil {
+		return nil, fmt.Errorf("asking who has %s: %w", address, err)
+	}
+	ask.Source, ask.EtherType = h.MAC, kind
+	return ask.MarshalBinary()
 }
 
 func (h *Host) arpQuestion(address netip.Addr) (ethernet.Frame, error) {
@@ -139,15 +156,50 @@ func (h *Host) ndpQuestion(address netip.Addr) (ethernet.Frame, error) {
 	if err != nil {
 		return ethernet.Frame{}, err
 	}
+	return multicast(h.V6, group, message), nil
+}
+
+// multicast is a frame with an ICMPv6 message to a group.
+func multicast(from, group netip.Addr, message []byte) ethernet.Frame {
 	header := make([]byte, ipv6Header, ipv6Header+len(message))
 	header[0] = 6 << 4
 	binary.BigEndian.PutUint16(header[4:], uint16(len(message)))
 	header[6], header[7] = unix.IPPROTO_ICMPV6, ndp.HopLimit
-	copy(header[8:], h.V6.AsSlice())
+	copy(header[8:], from.AsSlice())
 	copy(header[24:], group.AsSlice())
 	// RFC 2464, section 7: a multicast address goes to 33:33 and its last four bytes.
 	to := append(net.HardwareAddr{0x33, 0x33}, group.AsSlice()[12:]...)
-	return ethernet.Frame{Destination: to, Payload: append(header, message...)}, nil
+	return ethernet.Frame{Destination: to, Payload: append(header, message...)}
+}
+
+// Announcement is the frame by which the host claims an address for itself: an ARP announcement (RFC 5227,
+// section 3), or an unsolicited Neighbor Advertisement with the Override flag (RFC 4861, section 7.2.6).
+func (h *Host) Announcement(address netip.Addr) ([]byte, error) {
+	f, err := h.announcement(address)
+	if err != nil {
+		return nil, fmt.Errorf("announcing %s: %w", address, err)
+	}
+	f.Source = h.MAC
+	return f.MarshalBinary()
+}
+
+func (h *Host) announcement(address netip.Addr) (ethernet.Frame, error) {
+	if address.Is4() {
+		p, err := arp.NewPacket(arp.OperationRequest, h.MAC, address, make(net.HardwareAddr, 6), address)
+		if err != nil {
+			return ethernet.Frame{}, err
+		}
+		payload, err := p.MarshalBinary()
+		return ethernet.Frame{Destination: ethernet.Broadcast, EtherType: ethernet.EtherTypeARP, Payload: payload}, err
+	}
+	all := netip.IPv6LinkLocalAllNodes()
+	message, err := ndp.MarshalMessageChecksum(&ndp.NeighborAdvertisement{
+		Override: true, TargetAddress: address,
+		Options: []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: h.MAC}},
+	}, address, all)
+	f := multicast(address, all, message)
+	f.EtherType = ethernet.EtherTypeIPv6
+	return f, err
 }
 
 // ndpAnswer is the target hardware address of a solicited Neighbor Advertisement, nil if the frame is none.

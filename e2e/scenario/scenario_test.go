@@ -24,6 +24,7 @@ import (
 	scripts "github.com/fairlead-lb/fairlead/internal/k8s/scenario"
 	"github.com/fairlead-lb/fairlead/internal/lb"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -136,6 +137,20 @@ func (c *cluster) SetStatus(service lb.Key, ips []string) error {
 	return err
 }
 
+func (c *cluster) SetConflicts(node string, conflicts []v1alpha1.AddressConflict) error {
+	speakers := c.api.Fairlead.FairleadV1alpha1().Speakers()
+	s, err := speakers.Get(c.ctx, node, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		s, err = speakers.Create(c.ctx, &v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: node}}, metav1.CreateOptions{})
+	}
+	if err != nil {
+		return err
+	}
+	s.Status.Layer2 = &v1alpha1.Layer2Status{Conflicts: conflicts}
+	_, err = speakers.UpdateStatus(c.ctx, s, metav1.UpdateOptions{})
+	return err
+}
+
 func (c *cluster) Status(service lb.Key) (corev1.ServiceStatus, error) {
 	s, err := c.api.Core.CoreV1().Services(service.Namespace).Get(c.ctx, service.Name, metav1.GetOptions{})
 	if err != nil {
@@ -203,6 +218,9 @@ func (c *cluster) empty() error {
 		if err := c.Delete("Service", k8s.Key(s)); err != nil {
 			return err
 		}
+	}
+	if err := c.api.Fairlead.FairleadV1alpha1().Speakers().DeleteCollection(c.ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+		return err
 	}
 	pools := c.api.Fairlead.FairleadV1alpha1().IPAddressPools()
 	if err := pools.DeleteCollection(c.ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {

@@ -11,7 +11,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -174,17 +173,6 @@ func (g *Group) talk(ctx context.Context, list *memberlist.Memberlist) {
 	}
 }
 
-// hear takes note that another speaker has been heard just now.
-func (g *Group) hear() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now := time.Now()
-	if !g.contact.IsZero() && now.Sub(g.contact) > silenceLimit {
-		g.silence = now
-	}
-	g.contact = now
-}
-
 // memberlistConfig sets a pace at which a dead node is noticed within a second or two. Nodes of one cluster
 // are milliseconds apart: LAN defaults wait for more than that.
 func (g *Group) memberlistConfig() *memberlist.Config {
@@ -268,17 +256,6 @@ func (g *Group) Joined() bool { return g.joined.Load() }
 // Asked tells whether all nodes have been asked to join, or one has answered.
 func (g *Group) Asked() bool { return g.asked.Load() }
 
-// Silence returns when the last time ended in which no other speaker was heard for so long that they may have
-// taken this one for dead: zero if there was none, now while it lasts.
-func (g *Group) Silence() (end time.Time, lasts bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if now := time.Now(); !g.contact.IsZero() && now.Sub(g.contact) > silenceLimit {
-		return now, true
-	}
-	return g.silence, false
-}
-
 // SetPeers tells the group the addresses of the other nodes.
 func (g *Group) SetPeers(peers []netip.Addr) {
 	g.mu.Lock()
@@ -286,11 +263,8 @@ func (g *Group) SetPeers(peers []netip.Addr) {
 	g.peers = slices.DeleteFunc(slices.Clone(peers), func(p netip.Addr) bool { return p == g.config.Address })
 }
 
-// SetInterfaces tells the others of this node's interfaces.
-func (g *Group) SetInterfaces(interfaces []lb.Interface) {
-	s := g.table.setSelf(interfaces)
-	g.broadcastState(s)
-}
+// SetState tells the others of this node. Its name and version are the group's to say.
+func (g *Group) SetState(s lb.NodeState) { g.broadcastState(g.table.setSelf(s)) }
 
 // Publish tells the others of this node's claims.
 func (g *Group) Publish(claims []lb.Claim) {
@@ -328,6 +302,9 @@ func (g *Group) Suspect(node string, silent bool) {
 	g.queue.QueueBroadcast(broadcast{"suspicion " + node, message})
 }
 
+// Rest tells the group whether a node that is not heard keeps its addresses: who joins has to hear of it.
+func (g *Group) Rest(node string, resting bool) { g.table.rest(node, resting) }
+
 // Offer asks other nodes to take addresses over. An offer that is lost is made again, or to another.
 func (g *Group) Offer(offers []lb.Offer) {
 	list := g.list.Load()
@@ -344,40 +321,6 @@ func (g *Group) Offer(offers []lb.Offer) {
 	}
 }
 
-// Seal returns the claims that count for these addresses as payloads of at most octets each, for speakers
-// that hear them by another way than gossip. Nobody without the key can make one.
-func (g *Group) Seal(addresses []netip.Addr, octets int) (payloads [][]byte) {
-	claims := g.table.claimsTo(addresses)
-	for len(claims) > 0 {
-		n, size := 0, sealOctets+8
-		for n < len(claims) && size+claimOctets+len(claims[n].Node) <= octets {
-			size += claimOctets + len(claims[n].Node)
-			n++
-		}
-		n = max(1, n)
-		if message, err := encode(content{claims: claims[:n]}); err == nil && len(message)+sealOctets <= octets {
-			payloads = append(payloads, g.seal.close(message))
-		}
-		claims = claims[n:]
-	}
-	return payloads
-}
-
-// Open takes in the claims of a sealed payload. An error says why it is not to be believed.
-func (g *Group) Open(payload []byte) error {
-	message, err := g.seal.open(payload)
-	if err == nil {
-		var c content
-		if c, err = decode(message); err == nil {
-			g.table.merge(content{claims: c.claims})
-			g.config.Kick()
-			return nil
-		}
-	}
-	g.dropped.Inc()
-	return err
-}
-
 // Refresh hears from some of the others what they know. It returns false if none answered.
 func (g *Group) Refresh() bool {
 	list := g.list.Load()
@@ -386,11 +329,12 @@ func (g *Group) Refresh() bool {
 	}
 	var addresses []netip.Addr
 	for _, n := range g.others(list) {
-		if a, ok := netip.AddrFromSlice(n.Addr); ok && len(addresses) < joinAtOnce {
+		if a, ok := netip.AddrFromSlice(n.Addr); ok {
 			addresses = append(addresses, a.Unmap())
 		}
 	}
-	return g.ask(list, addresses) > 0
+	addresses = append(addresses, g.missing(list)...)
+	return g.ask(list, addresses[:min(joinAtOnce, len(addresses))]) > 0
 }
 
 // Addresses returns where the other members are reached.
@@ -404,13 +348,6 @@ func (g *Group) Addresses() map[string]netip.Addr {
 		}
 	}
 	return addresses
-}
-
-// Contact returns when another speaker was heard last; zero if never.
-func (g *Group) Contact() time.Time {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.contact
 }
 
 func (g *Group) broadcastState(s lb.NodeState) {
@@ -535,44 +472,4 @@ func (d delegate) NotifyUpdate(*memberlist.Node) {}
 func (d delegate) NotifyLeave(n *memberlist.Node) {
 	d.table.part(n.Name)
 	d.config.Kick()
-}
-
-// logWriter turns memberlist's log lines into ours. What memberlist says of single packets (a node that is
-// suspected, a stranger with another key) is a matter of debugging; but an error is worth a warning now and
-// then, however many there are.
-type logWriter struct {
-	log  *slog.Logger
-	mu   sync.Mutex
-	last time.Time
-	kept int // errors since the last warning
-}
-
-func (w *logWriter) Write(line []byte) (int, error) {
-	text := strings.TrimSpace(string(line))
-	level, text := memberlistLevel(text)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if level == slog.LevelWarn {
-		if time.Since(w.last) < time.Minute {
-			w.kept++
-			level = slog.LevelDebug
-		} else {
-			text = fmt.Sprintf("%s (%d more since the last warning)", text, w.kept)
-			w.last, w.kept = time.Now(), 0
-		}
-	}
-	w.log.Log(context.Background(), level, text)
-	return len(line), nil
-}
-
-// memberlistLevel splits memberlist's "[ERR] memberlist: text". A failed ping or join has its own line.
-func memberlistLevel(line string) (slog.Level, string) {
-	mark, text, ok := strings.Cut(line, "] ")
-	if !ok {
-		return slog.LevelDebug, line
-	}
-	if mark == "[ERR" && !strings.Contains(text, "ping") && !strings.Contains(text, "push/pull") {
-		return slog.LevelWarn, text
-	}
-	return slog.LevelDebug, text
 }

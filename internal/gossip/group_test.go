@@ -55,7 +55,7 @@ func start(t *testing.T, i, port int, key string, peers ...netip.Addr) *speaker 
 	}
 	s.Group = g
 	g.SetPeers(peers)
-	g.SetInterfaces([]lb.Interface{{Name: "eth0", Prefixes: []netip.Prefix{netip.PrefixFrom(loopback(i), 8)}}})
+	g.SetState(lb.NodeState{Interfaces: []lb.Interface{{Name: "eth0", Prefixes: []netip.Prefix{netip.PrefixFrom(loopback(i), 8)}}}})
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	go func() { s.ended <- g.Run(ctx) }()
@@ -133,7 +133,7 @@ func TestGroup(t *testing.T) {
 
 	// who starts anew is believed at once, although its versions begin anew too
 	c = start(t, 3, port, "k", all...)
-	c.SetInterfaces([]lb.Interface{{Name: "eth1"}})
+	c.SetState(lb.NodeState{Interfaces: []lb.Interface{{Name: "eth1"}}})
 	a.await(t, "n3's new state", func(u lb.GossipUpdate) bool {
 		return slices.ContainsFunc(u.Joined, func(s lb.NodeState) bool {
 			return s.Node == "n3" && len(s.Interfaces) == 1 && s.Interfaces[0].Name == "eth1"
@@ -184,7 +184,7 @@ func TestLargeState(t *testing.T) {
 	for i := range 200 {
 		many = append(many, lb.Interface{Name: fmt.Sprint("vlan", i), Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8::1/64")}})
 	}
-	a.SetInterfaces(many)
+	a.SetState(lb.NodeState{Interfaces: many})
 	b.await(t, "200 interfaces", func(u lb.GossipUpdate) bool {
 		return slices.ContainsFunc(u.Joined, func(s lb.NodeState) bool { return s.Node == "n1" && len(s.Interfaces) == len(many) })
 	})
@@ -214,7 +214,8 @@ func TestMerge(t *testing.T) {
 
 func TestEncoding(t *testing.T) {
 	states := []lb.NodeState{{Node: "n1", Version: 3, Interfaces: []lb.Interface{
-		{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("2001:db8::1/64")}}, {Name: "eth1"}}}}
+		{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("2001:db8::1/64")}}, {Name: "eth1", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}}, Starting: true,
+		Penalty: lb.Penalty{Value: 1500, At: time.UnixMilli(1e12), Reuse: time.UnixMilli(1e12 + 5)}}}
 	suspicions := []lb.Suspicion{{Node: "n1", Version: 3, Silent: true}, {Node: "n2", Version: 9}}
 	offers := []lb.Offer{{Address: netip.MustParseAddr("192.0.2.9"), To: "n3", Epoch: 4}}
 	claims := []lb.Claim{{Address: netip.MustParseAddr("192.0.2.9"), Epoch: 5}, {Address: netip.MustParseAddr("2001:db8::9"), Node: "n1", Epoch: 1, Standing: lb.Provisional}}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/lb"
 	"github.com/fxamacker/cbor/v2"
@@ -34,6 +35,11 @@ type state struct {
 	Node       string  `cbor:"1,keyasint"`
 	Version    uint64  `cbor:"2,keyasint"`
 	Interfaces []iface `cbor:"3,keyasint,omitempty"`
+	Starting   bool    `cbor:"4,keyasint,omitempty"`
+	// Penalty, and two times in milliseconds since 1970.
+	Penalty   float64 `cbor:"5,keyasint,omitempty"`
+	PenaltyAt int64   `cbor:"6,keyasint,omitempty"`
+	Reuse     int64   `cbor:"7,keyasint,omitempty"`
 }
 
 type iface struct {
@@ -66,10 +72,22 @@ type offer struct {
 // there.
 const maxCount = 1 << 62
 
+// maxPenalty and maxTime bound a penalty: ten times what one can grow to, and the year 9999 in milliseconds.
+const (
+	maxPenalty = 1e6
+	maxTime    = 253402300799000
+)
+
 func encode(c content) ([]byte, error) {
 	m := message{Leaving: c.leaving}
 	for _, s := range c.states {
-		x := state{Node: s.Node, Version: s.Version}
+		x := state{Node: s.Node, Version: s.Version, Starting: s.Starting, Penalty: s.Penalty.Value}
+		if x.Penalty > 0 {
+			x.PenaltyAt = s.Penalty.At.UnixMilli()
+		}
+		if !s.Penalty.Reuse.IsZero() {
+			x.Reuse = s.Penalty.Reuse.UnixMilli()
+		}
 		for _, i := range s.Interfaces {
 			x.Interfaces = append(x.Interfaces, iface(i))
 		}
@@ -129,7 +147,16 @@ func (s state) check() (lb.NodeState, error) {
 	if !isNodeName(s.Node) || s.Version > maxCount {
 		return lb.NodeState{}, errors.New("a gossip message has a state without the name of a node or with an impossible version")
 	}
-	x := lb.NodeState{Node: s.Node, Version: s.Version}
+	x := lb.NodeState{Node: s.Node, Version: s.Version, Starting: s.Starting}
+	if !(s.Penalty >= 0 && s.Penalty <= maxPenalty) || s.PenaltyAt < 0 || s.PenaltyAt > maxTime || s.Reuse < 0 || s.Reuse > maxTime {
+		return lb.NodeState{}, fmt.Errorf("a gossip message has an impossible penalty of node %s", s.Node)
+	}
+	if s.Penalty > 0 {
+		x.Penalty = lb.Penalty{Value: s.Penalty, At: time.UnixMilli(s.PenaltyAt)}
+	}
+	if s.Reuse > 0 {
+		x.Penalty.Reuse = time.UnixMilli(s.Reuse)
+	}
 	for _, i := range s.Interfaces {
 		if n := len(i.HardwareAddr); n != 0 && n != 6 {
 			return lb.NodeState{}, fmt.Errorf("a gossip message has a hardware address of %d octets on interface %q of node %s", n, i.Name, s.Node)

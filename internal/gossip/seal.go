@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/netip"
 )
 
 // sealOctets is what a seal adds to a message: HMAC-SHA256 (RFC 2104), truncated to 128 bits.
@@ -38,4 +39,45 @@ func (s seal) open(payload []byte) ([]byte, error) {
 		return nil, errors.New("a sealed message was not made with the gossip key")
 	}
 	return payload[sealOctets:], nil
+}
+
+// Seal returns the claims that count for these addresses as payloads of at most octets each, for speakers
+// that hear them by another way than gossip. Nobody without the key can make one.
+func (g *Group) Seal(addresses []netip.Addr, octets int) (payloads [][]byte) {
+	claims := g.table.claimsTo(addresses)
+	for len(claims) > 0 {
+		n, size := 0, sealOctets+8
+		for n < len(claims) && size+claimOctets+len(claims[n].Node) <= octets {
+			size += claimOctets + len(claims[n].Node)
+			n++
+		}
+		n = max(1, n)
+		if message, err := encode(content{claims: claims[:n]}); err == nil && len(message)+sealOctets <= octets {
+			payloads = append(payloads, g.seal.close(message))
+		}
+		claims = claims[n:]
+	}
+	return payloads
+}
+
+// Open takes in the claims of a sealed payload. It returns the addresses to which better claims are known. An
+// error says why the payload is not to be believed.
+func (g *Group) Open(payload []byte) (beaten []netip.Addr, err error) {
+	var c content
+	message, err := g.seal.open(payload)
+	if err == nil {
+		c, err = decode(message)
+	}
+	if err != nil {
+		g.dropped.Inc()
+		return nil, err
+	}
+	for _, x := range c.claims {
+		if g.table.claim(x.Address).Beats(x) {
+			beaten = append(beaten, x.Address)
+		}
+	}
+	g.table.merge(content{claims: c.claims})
+	g.config.Kick()
+	return beaten, nil
 }

@@ -24,15 +24,19 @@ type table struct {
 	suspicions map[string]lb.Suspicion
 	// leaving are nodes that said good-bye.
 	leaving map[string]bool
+	// resting are those of the nodes that take no part whose addresses stay with them.
+	resting map[string]bool
 	// refuted is true while the others have to be told of this node's own state again.
 	refuted bool
-	news    lb.GossipUpdate
+	// lossVersion is the version of this node's state that others last held for lost.
+	lossVersion uint64
+	news        lb.GossipUpdate
 }
 
 func newTable(self string, first uint64) *table {
 	return &table{
 		self: self, first: first, states: map[string]lb.NodeState{}, claims: map[netip.Addr]lb.Claim{}, alive: map[string]bool{},
-		suspicions: map[string]lb.Suspicion{}, leaving: map[string]bool{},
+		suspicions: map[string]lb.Suspicion{}, leaving: map[string]bool{}, resting: map[string]bool{},
 	}
 }
 
@@ -76,18 +80,29 @@ func (t *table) mergeState(s lb.NodeState) {
 	if s.Version > t.suspicions[s.Node].Version {
 		delete(t.suspicions, s.Node)
 	}
-	if t.alive[s.Node] {
+	switch {
+	case t.alive[s.Node]:
 		t.news.Joined = append(t.news.Joined, s)
+	case !ok:
+		// Others hand on the states of nodes that rest: a speaker that starts must not take their addresses.
+		t.news.Resting = append(t.news.Resting, s)
 	}
 }
 
 func (t *table) mergeSuspicion(s lb.Suspicion) (fresh bool) {
 	known, ok := t.states[s.Node]
-	if ok && s.Version < known.Version {
+	if s.Node == t.self {
+		// Also of an earlier life, when the node was not yet back.
+		if s.Silent && s.Version > t.lossVersion {
+			t.lossVersion = s.Version
+			t.news.Losses++
+		}
+		if s.Version >= known.Version {
+			t.outdo(s.Version)
+		}
 		return false
 	}
-	if s.Node == t.self {
-		t.outdo(s.Version)
+	if ok && s.Version < known.Version {
 		return false
 	}
 	if old, had := t.suspicions[s.Node]; had && !s.Replaces(old) {
@@ -157,11 +172,18 @@ func (t *table) claimsTo(addresses []netip.Addr) (claims []lb.Claim) {
 	return claims
 }
 
-// setSelf replaces this node's own state.
-func (t *table) setSelf(interfaces []lb.Interface) lb.NodeState {
+// claim returns the claim that counts for an address; zero if none is known.
+func (t *table) claim(a netip.Addr) lb.Claim {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := lb.NodeState{Node: t.self, Version: max(t.states[t.self].Version+1, t.first), Interfaces: interfaces}
+	return t.claims[a]
+}
+
+// setSelf replaces this node's own state, under a new version.
+func (t *table) setSelf(s lb.NodeState) lb.NodeState {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.Node, s.Version = t.self, max(t.states[t.self].Version+1, t.first)
 	t.states[t.self] = s
 	return s
 }
@@ -176,7 +198,7 @@ func (t *table) all() (c content) {
 		if suspicion, suspected := t.suspicions[name]; suspected && suspicion.Version >= s.Version {
 			c.suspicions = append(c.suspicions, suspicion)
 		}
-		if t.alive[name] || name == t.self {
+		if t.alive[name] || t.resting[name] || name == t.self {
 			c.states = append(c.states, s)
 		}
 	}
@@ -190,10 +212,14 @@ func (t *table) join(node string) {
 	defer t.mu.Unlock()
 	t.alive[node] = true
 	delete(t.leaving, node)
+	delete(t.resting, node)
+	t.news.Resting = slices.DeleteFunc(t.news.Resting, func(s lb.NodeState) bool { return s.Node == node })
 	same := func(name string) bool { return name == node }
 	t.news.Left, t.news.Lost = slices.DeleteFunc(t.news.Left, same), slices.DeleteFunc(t.news.Lost, same)
-	if s, ok := t.states[node]; ok && node != t.self {
-		t.news.Joined = append(t.news.Joined, s)
+	s, known := t.states[node]
+	suspicion, suspected := t.suspicions[node]
+	if known && node != t.self && (!suspected || suspicion.Version < s.Version) {
+		t.news.Joined = append(t.news.Joined, s) // else it has to contradict first
 	}
 }
 
@@ -205,7 +231,7 @@ func (t *table) part(node string) {
 	delete(t.leaving, node)
 	// The state of a node that may come back soon is worth keeping, those of all that ever were are not.
 	if len(t.states) > 2*len(t.alive)+64 {
-		maps.DeleteFunc(t.states, func(name string, _ lb.NodeState) bool { return !t.alive[name] && name != t.self })
+		maps.DeleteFunc(t.states, func(name string, _ lb.NodeState) bool { return !t.alive[name] && !t.resting[name] && name != t.self })
 		maps.DeleteFunc(t.suspicions, func(name string, _ lb.Suspicion) bool { return !t.alive[name] })
 	}
 	delete(t.alive, node)
@@ -214,6 +240,16 @@ func (t *table) part(node string) {
 		t.news.Left = append(t.news.Left, node)
 	} else {
 		t.news.Lost = append(t.news.Lost, node)
+	}
+}
+
+// rest notes whether a node that takes no part keeps its addresses.
+func (t *table) rest(node string, resting bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.resting, node)
+	if resting {
+		t.resting[node] = true
 	}
 }
 

@@ -48,7 +48,7 @@ func TestSuspicions(t *testing.T) {
 // Whoever is suspected contradicts at once, with a version that all others take for later.
 func TestRefutation(t *testing.T) {
 	tab := newTable("n0", 5)
-	tab.setSelf(nil)
+	tab.setSelf(lb.NodeState{})
 	if !tab.merge(content{suspicions: []lb.Suspicion{{Node: "n0", Version: 9}}}) {
 		t.Fatal("does not contradict")
 	}
@@ -81,18 +81,18 @@ func TestSeal(t *testing.T) {
 		if len(p) > 1400 {
 			t.Errorf("a payload of %d octets", len(p))
 		}
-		if err := stranger.Open(p); err == nil {
+		if _, err := stranger.Open(p); err == nil {
 			t.Error("believed without the key")
 		}
 		for i := range p {
 			forged := slices.Clone(p)
 			forged[i] ^= 1
-			if b.Open(forged) == nil {
+			if _, err := b.Open(forged); err == nil {
 				t.Fatalf("believed with octet %d changed", i)
 			}
 		}
-		if err := b.Open(p); err != nil {
-			t.Error(err)
+		if beaten, err := b.Open(p); err != nil || len(beaten) > 0 {
+			t.Error(beaten, err)
 		}
 	}
 	if got := b.table.take().Claims; len(got) != len(addresses) || len(payloads) > 5 {
@@ -100,5 +100,26 @@ func TestSeal(t *testing.T) {
 	}
 	if len(stranger.table.take().Claims) > 0 {
 		t.Error("a stranger's payload counted")
+	}
+}
+
+// Each time that others hold this node for lost counts once, also if it had started anew before it heard of it.
+func TestLosses(t *testing.T) {
+	tab := newTable("n0", 100)
+	tab.setSelf(lb.NodeState{})
+	said := func(version uint64, silent bool) {
+		tab.merge(content{suspicions: []lb.Suspicion{{Node: "n0", Version: version, Silent: silent}}})
+	}
+	said(7, true)
+	said(7, true)
+	said(8, false)
+	if got := tab.take().Losses; got != 1 {
+		t.Errorf("%d losses in an earlier life, want 1", got)
+	}
+	said(100, true)
+	said(100, true)
+	said(101, false)
+	if got := tab.take().Losses; got != 1 {
+		t.Errorf("%d losses, want 1", got)
 	}
 }

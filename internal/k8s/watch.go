@@ -15,6 +15,7 @@ import (
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/tools/cache"
 
+	api "github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/generated/informers/externalversions/api/v1alpha1"
 )
 
@@ -83,6 +84,23 @@ func WatchPools(c *Cluster, log *slog.Logger) *Watch {
 // WatchL2Advertisements watches the L2Advertisements.
 func WatchL2Advertisements(c *Cluster, log *slog.Logger) *Watch {
 	return NewWatch("L2Advertisements", v1alpha1.NewL2AdvertisementInformer(c.Fairlead, 0, cache.Indexers{}), Trim, log)
+}
+
+// WatchSpeakers watches the Speakers, of which only the conflicts are kept that InUse reads.
+func WatchSpeakers(c *Cluster, log *slog.Logger) *Watch {
+	return NewWatch("Speakers", v1alpha1.NewSpeakerInformer(c.Fairlead, 0, cache.Indexers{}), trimSpeaker, log)
+}
+
+func trimSpeaker(object any) (any, error) {
+	s, ok := object.(*api.Speaker)
+	if !ok {
+		return object, nil // a tombstone
+	}
+	trimmed := &api.Speaker{TypeMeta: s.TypeMeta, ObjectMeta: metav1.ObjectMeta{Name: s.Name, UID: s.UID, ResourceVersion: s.ResourceVersion}}
+	if conflicts := Detected(s); len(conflicts) > 0 {
+		trimmed.Status.Layer2 = &api.Layer2Status{Conflicts: conflicts}
+	}
+	return trimmed, nil
 }
 
 // WatchNamespaces watches the Namespaces, of which only the labels are kept: pools select by them.

@@ -2,7 +2,6 @@ package layer2
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net"
 	"net/netip"
 
@@ -13,81 +12,98 @@ import (
 // Offsets in an Ethernet frame that carries ARP for IPv4 over Ethernet (RFC 826): 14 octets of header,
 // then hardware type, protocol type, two lengths, operation, and the two pairs of addresses.
 const (
-	arpTypesOffset    = 14
-	arpTargetIPOffset = 38
-	arpFrameLength    = 42
-	arpTypes          = 0x0001_0800_0604_0000 // Ethernet, IPv4, their lengths 6 and 4; operation masked
-	arpTypesMask      = 0xffff_ffff_ffff_0000
+	arpTypesOffset     = 14
+	arpOperationOffset = 20
+	arpSenderHWOffset  = 22
+	arpSenderIPOffset  = 28
+	arpTargetHWOffset  = 32
+	arpTargetIPOffset  = 38
+	arpFrameLength     = 42
+	arpTypes           = 0x0001_0800_0604_0000 // Ethernet, IPv4, their lengths 6 and 4; operation masked
+	arpTypesMask       = 0xffff_ffff_ffff_0000
 )
 
-// answerARP decides what to do with a received frame, and makes the reply if one is due. Most frames on a
-// segment ask for other addresses: they are told by four octets, before anything is parsed.
-func answerARP(frame []byte, l link, ours func(netip.Addr) bool) ([]byte, Verdict) {
-	if len(frame) < arpFrameLength || binary.BigEndian.Uint64(frame[arpTypesOffset:])&arpTypesMask != arpTypes {
-		return nil, Malformed
+// arpPacket is ARP for IPv4 over Ethernet in RFC 826's terms.
+type arpPacket struct {
+	operation arp.Operation
+	senderHW  net.HardwareAddr
+	sender    netip.Addr
+	targetHW  net.HardwareAddr // nil is all zeros
+	target    netip.Addr
+}
+
+// readARP returns the packet in a frame, with slices of the frame in it.
+func readARP(frame []byte) (p arpPacket, ok bool) {
+	if len(frame) < arpFrameLength || ethernet.EtherType(binary.BigEndian.Uint16(frame[12:])) != ethernet.EtherTypeARP {
+		return p, false
 	}
-	target := netip.AddrFrom4([4]byte(frame[arpTargetIPOffset:]))
-	if !ours(target) {
-		return nil, NotOurs
+	types := binary.BigEndian.Uint64(frame[arpTypesOffset:])
+	return arpPacket{
+		operation: arp.Operation(types &^ arpTypesMask),
+		senderHW:  net.HardwareAddr(frame[arpSenderHWOffset:arpSenderIPOffset]),
+		sender:    netip.AddrFrom4([4]byte(frame[arpSenderIPOffset:])),
+		targetHW:  net.HardwareAddr(frame[arpTargetHWOffset:arpTargetIPOffset]),
+		target:    netip.AddrFrom4([4]byte(frame[arpTargetIPOffset:])),
+	}, types&arpTypesMask == arpTypes
+}
+
+// frame puts the packet in a frame. The frame's source is always the interface's own hardware address, also
+// where the packet speaks of another node's: a switch must not learn that node on our port.
+func (p arpPacket) frame(destination, source net.HardwareAddr) []byte {
+	frame, payload := ethernetFrame(destination, source, uint16(ethernet.EtherTypeARP), arpFrameLength-ethernetLength)
+	binary.BigEndian.PutUint64(payload, arpTypes|uint64(p.operation))
+	copy(frame[arpSenderHWOffset:], p.senderHW)
+	copy(frame[arpSenderIPOffset:], p.sender.AsSlice())
+	copy(frame[arpTargetHWOffset:], p.targetHW)
+	copy(frame[arpTargetIPOffset:], p.target.AsSlice())
+	return frame
+}
+
+// answerARP decides what to do with a received frame, and makes the reply if one is due.
+func answerARP(frame []byte, l link, ours holder) outcome {
+	p, ok := readARP(frame)
+	if !ok {
+		return outcome{verdict: Malformed}
 	}
-	var f ethernet.Frame
-	var p arp.Packet
-	if err := f.UnmarshalBinary(frame); err != nil || f.EtherType != ethernet.EtherTypeARP {
-		return nil, Malformed
-	}
-	if err := p.UnmarshalBinary(f.Payload); err != nil || p.TargetIP != target {
-		return nil, Malformed
-	}
+	as, asked := ours(p.target)
+	usedAs, used := ours(p.sender)
+	destination := net.HardwareAddr(frame[:6])
 	switch {
-	case !l.forUs(f.Destination):
-		return nil, Ignored
-	case isGroup(p.SenderHardwareAddr), isZero(p.SenderHardwareAddr):
+	case !asked && !used:
+		return outcome{verdict: NotOurs}
+	case !l.forUs(destination):
+		return outcome{verdict: Ignored}
+	case !isHost(p.senderHW):
 		// RFC 826 has no such sender; a reply would go to everybody.
-		return nil, Malformed
-	case string(p.SenderHardwareAddr) == string(l.hardwareAddr):
-		return nil, Ignored // our own announcement, come back
-	case p.SenderIP == target:
-		return nil, Conflict // RFC 5227 section 2.4: another host announces or uses the address
-	case p.Operation != arp.OperationRequest:
-		return nil, Ignored
+		return outcome{verdict: Malformed}
+	case l.own(p.senderHW), p.operation != arp.OperationRequest && p.operation != arp.OperationReply:
+		return outcome{verdict: Ignored} // our own announcement, come back, or a stand-in's for us
+	case used && same(p.senderHW, usedAs), asked && same(p.senderHW, as):
+		return outcome{verdict: Ignored} // the node that we stand in for: it has the address
+	case used:
+		// RFC 5227 section 2.4: whatever the packet is about, its sender uses the address.
+		return outcome{verdict: Contested, address: p.sender, rival: p.senderHW}
+	case p.operation != arp.OperationRequest:
+		return outcome{verdict: Ignored}
 	}
-	reply, err := arpFrame(arp.OperationReply, l.hardwareAddr, target, p.SenderHardwareAddr, p.SenderIP, p.SenderHardwareAddr)
-	if err != nil {
-		return nil, Malformed
+	if as == nil {
+		as = l.hardwareAddr
 	}
-	return reply, Answered
+	reply := arpPacket{arp.OperationReply, as, p.target, p.senderHW, p.sender}.frame(p.senderHW, l.hardwareAddr)
+	if p.sender.IsUnspecified() && isGroup(destination) {
+		// A probe, RFC 5227 section 2.1.1. By unicast it is another speaker's question whether we are there.
+		return outcome{verdict: Defended, reply: reply, address: p.target, rival: p.senderHW}
+	}
+	return outcome{verdict: Answered, reply: reply}
 }
 
 // announceARP returns an ARP announcement in its two forms: as request (RFC 5227 section 2.3) and as reply,
 // since there are hosts that listen to only one of them.
-func announceARP(address netip.Addr, l link) ([][]byte, error) {
-	request, err := arpFrame(arp.OperationRequest, l.hardwareAddr, address, make(net.HardwareAddr, 6), address, ethernet.Broadcast)
-	if err != nil {
-		return nil, err
+func announceARP(address netip.Addr, l link, as net.HardwareAddr) [][]byte {
+	request := arpPacket{operation: arp.OperationRequest, senderHW: as, sender: address, target: address}
+	reply := arpPacket{arp.OperationReply, as, address, as, address}
+	return [][]byte{
+		request.frame(ethernet.Broadcast, l.hardwareAddr),
+		reply.frame(ethernet.Broadcast, l.hardwareAddr),
 	}
-	reply, err := arpFrame(arp.OperationReply, l.hardwareAddr, address, l.hardwareAddr, address, ethernet.Broadcast)
-	if err != nil {
-		return nil, err
-	}
-	return [][]byte{request, reply}, nil
-}
-
-func arpFrame(op arp.Operation, senderHW net.HardwareAddr, sender netip.Addr, targetHW net.HardwareAddr, target netip.Addr, destination net.HardwareAddr) ([]byte, error) {
-	// Not arp.NewPacket: it refuses 0.0.0.0, the sender of an RFC 5227 probe and so the target of its reply.
-	p := arp.Packet{
-		HardwareType: 1, ProtocolType: uint16(ethernet.EtherTypeIPv4), HardwareAddrLength: 6, IPLength: 4,
-		Operation:          op,
-		SenderHardwareAddr: senderHW, SenderIP: sender,
-		TargetHardwareAddr: targetHW, TargetIP: target,
-	}
-	payload, err := p.MarshalBinary()
-	if err != nil {
-		return nil, fmt.Errorf("building an ARP packet for %s: %w", sender, err)
-	}
-	f := ethernet.Frame{Destination: destination, Source: senderHW, EtherType: ethernet.EtherTypeARP, Payload: payload}
-	frame, err := f.MarshalBinary()
-	if err != nil {
-		return nil, fmt.Errorf("building an ARP frame for %s: %w", sender, err)
-	}
-	return frame, nil
 }

@@ -42,3 +42,11 @@ func (d *deadlines) next() time.Time {
 	}
 	return d.queue[0].since.Add(d.after)
 }
+
+// sooner returns the earlier of two times of which zero means never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}

@@ -6,7 +6,46 @@
 // decided by pure functions from a frame to its answer (arp.go, ndp.go). Around them is a thin shell: the
 // Responder's sockets, the Announcer's schedule, and the Engine that joins them to gossip.
 //
-// Ownership is non-revertive: who owns an address keeps it for as long as it is a candidate, since every
-// move breaks the connections through it. An owner's claim is known to all by gossip; without one the
-// owner is chosen by rendezvous hashing with bounded loads.
+// # Who owns an address
+//
+// Ownership is non-revertive: who owns an address keeps it for as long as it may, since every move breaks
+// the connections through it. An owner's claim is known to all by gossip. The claim of the highest epoch
+// counts, then the surer one, then the one of the higher rank: whoever has heard the same claims agrees.
+//
+// An address without an owner goes to one of the best candidates: those that were not waited for in vain
+// before, of these those that are not suppressed for flapping, of these those of the highest weight. Among
+// them rendezvous hashing decides, with bounded loads: none gets more than a quarter above their mean. A
+// takeover that is not confirmed yet counts where all who know of the loss would place it alike, not where
+// somebody was quick to claim: so the order in which the news come makes little difference. Who was chosen
+// makes the claim. If it does not, for a second, or for a moment where the owner was lost, the next one does.
+//
+// A node is a candidate while its speaker takes part, nothing bars it, an advertisement selects it, it has an
+// interface for the address and, where only nodes with endpoints may own it, an endpoint.
+//
+// # When a node goes
+//
+// A node that is lost is one whose kernel is silent too. Its addresses, and no others, are taken over. What a
+// takeover is worth shows in its standing: without a majority it is provisional, and an owner that turns out
+// to be there contests it; with one it is pending until the majority has held for a while, and contested by
+// an owner that was in the majority all the time. An owner that heard nobody at all on the wire knows that it
+// was the one cut off, and contests nothing: so two nodes agree as well, and the one that flaps yields.
+//
+// A node that rests is one whose speaker alone is gone. It owns what it has claimed, and takes nothing. For
+// each of its addresses the first of the others stands in: it answers with the owner's hardware address and
+// claims nothing, so that it makes no difference if, for a moment, two do. When the speaker is back it goes on
+// with its old claim; when it is given up, its addresses are taken over.
+//
+// A planned move, of a node that is drained or an advertisement that selects others, is make-before-break: the
+// owner answers until it hears the claim of its successor.
+//
+// A node that is lost again and again is suppressed in RFC 2439's terms. Speakers count losses each on their
+// own, so suppression orders the choice and nothing else: it never makes anybody doubt a claim.
+//
+// # When a node comes
+//
+// Nothing moves, also where the node is preferred to the owners. Rebalance has each node give away what others
+// are better owners of, one address each second: to a node of a higher weight, or from one above the mean to
+// one below. It offers, and answers until it hears the receiver's claim. The receiver takes what is an
+// improvement by its own book, in which its own load is exact; so many givers do not overshoot by much, and
+// as every move improves, the run ends.
 package layer2

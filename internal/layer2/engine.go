@@ -2,8 +2,10 @@ package layer2
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -17,15 +19,14 @@ import (
 const joinGrace = 5 * time.Second
 
 const (
-	// doubt is how long a node that is said to be lost has to contradict: twice the time that gossip takes to
-	// tell it and to bring its answer.
-	doubt = 150 * time.Millisecond
-	// afterSilence is the same while this node has just been silent itself: its alarms are likely false.
-	afterSilence = time.Second
+	// pulse is the pace at which the engine looks even if nothing happens.
+	pulse = 500 * time.Millisecond
+	// leaseTime is for how long a look is good: a process that is frozen for longer answers nothing until it has
+	// heard what happened meanwhile. It is well below the restart grace, in which nobody takes over.
+	leaseTime = 2 * time.Second
+	// relinkInterval is the pace at which interfaces are looked at without being told of a change.
+	relinkInterval = 10 * time.Second
 )
-
-// relinkInterval is the pace at which interfaces are looked at without being told of a change.
-const relinkInterval = 10 * time.Second
 
 // Group is what the engine needs of gossip.
 type Group interface {
@@ -36,36 +37,104 @@ type Group interface {
 	// Silence is when the last time ended in which this node heard nothing of the others: zero if there was
 	// none, now while it lasts.
 	Silence() (end time.Time, lasts bool)
+	// Contact is when another speaker was heard last.
+	Contact() time.Time
 	Take() lb.GossipUpdate
-	SetInterfaces([]lb.Interface)
+	SetState(lb.NodeState)
 	Publish([]lb.Claim)
+	Offer([]lb.Offer)
+	Suspect(node string, silent bool)
+	// Rest says whether a node that is not heard keeps its addresses.
+	Rest(node string, resting bool)
+	// Refresh hears what others know. It blocks; false if nobody answers.
+	Refresh() bool
+	// Addresses are where the other speakers are reached.
+	Addresses() map[string]netip.Addr
+	// Seal makes payloads of the claims to addresses, of at most so many octets. Open takes one in, and returns
+	// the addresses to which better claims are known.
+	Seal(addresses []netip.Addr, octets int) [][]byte
+	Open(payload []byte) (beaten []netip.Addr, err error)
 }
 
-// Engine joins the Elector to the API's side, to gossip and to the wire. Its loop alone touches the Elector.
-type Engine struct {
+// Sessions are what notices at once that another speaker is heard no more.
+type Sessions interface {
+	Run(ctx context.Context) error
+	// SetMembers says who there is. Each is watched by few of the others.
+	SetMembers(map[string]netip.Addr)
+	Status() (detection string, sessions []SessionStatus)
+}
+
+// wire is what the engine needs of the segments: the Responder.
+type wire interface {
+	SetLinks([]Link) (again []netip.Addr)
+	Own(address netip.Addr, interfaces []string, as net.HardwareAddr)
+	Disown(netip.Addr)
+	Announce(netip.Addr)
+	Renew(until time.Time)
+	Probe(Target) error
+	Broadcast(interfaces []string, payload []byte)
+	Detect(address netip.Addr, interfaces []string, done func(*Sighting))
+	Close()
+}
+
+// binder is what it needs to put addresses on interfaces: the Binder.
+type binder interface {
+	Run(ctx context.Context) error
+	Set(address netip.Addr, interfaces []string)
+	Unset(address netip.Addr)
+}
+
+// Config of an Engine.
+type Config struct {
+	// Node is this node's name.
+	Node string
+	// RestartGrace is how long the addresses of a node stay where they are whose speaker is gone.
+	RestartGrace time.Duration
+	Log          *slog.Logger
+	Metrics      *Metrics
 	// Changed is called, from the engine's loop, after this node began or ceased to answer for addresses, and
 	// without changes after something else of Status or of the group's members has changed.
 	Changed func([]Change)
-	// Lost is called, from the engine's loop, when a speaker was lost: it did not say good-bye.
+	// Lost is called, from the engine's loop, when another speaker was lost.
 	Lost func(node string)
+}
 
-	self      string
-	log       *slog.Logger
-	metrics   *Metrics
+// Engine joins the Elector and Health to the API's side, to gossip and to the wire. Its loop alone touches
+// them.
+type Engine struct {
+	Config
 	group     Group
+	sessions  Sessions
 	elector   *Elector
-	responder *Responder
+	health    *Health
+	responder wire
 	announcer *Announcer
+	binder    binder
 	links     func() ([]Link, error)
-	linked    bool // relink has been through
-	relinked  bool // and found something new
-	// doubts are nodes said to be lost, and since when: gossip spreads false alarms too, of a node that was
-	// cut off itself, and who is alive contradicts them soon.
-	doubts map[string]time.Time
+	neighbors func(interfaces []string) ([]Target, error)
+	start     func(task func()) // in a goroutine that the loop waits for at its end
+
+	linked   bool // relink has been through
+	relinked bool // and found something new
+	deciding bool // it has heard what the others know, or there are none
+	serving  bool // and it answers for what it owns
+	isolated bool // it hears nobody at all
+	stale    bool // it was frozen or cut off, and has still to hear what happened meanwhile
+	looked   time.Time
+	due      time.Time // when it wanted to look again
+	tasks    sync.WaitGroup
+
+	// peers are the other nodes as they last told of themselves, and byHardwareAddr who has which address.
+	peers          map[string]*neighborhood
+	byHardwareAddr map[string]string
+	missed         map[string]bool // nodes whose sessions with this one were lost
+	conflicts      conflicts
+	reassert       []assertion // by time
 
 	kick   chan struct{}
 	mu     sync.Mutex
 	inbox  []func(*Elector)
+	posts  []func(now time.Time)
 	status Status
 	state  State
 }
@@ -82,27 +151,24 @@ const (
 	Serving State = "Serving"
 )
 
-// Status is what the engine shows of itself.
-type Status struct {
-	Links []Link
-	// Owned are the addresses that this node answers for.
-	Owned map[netip.Addr]Owned
-}
-
-// Owned is an address that this node answers for.
-type Owned struct {
-	Service    lb.Key
-	Interfaces []string
-}
-
-// NewEngine returns an engine for the node named self. Kick, of the result, is the group's.
-func NewEngine(self string, log *slog.Logger, metrics *Metrics) *Engine {
-	e := &Engine{
-		Changed: func([]Change) {}, Lost: func(string) {}, self: self, log: log, metrics: metrics, elector: NewElector(self),
-		responder: NewResponder(log, metrics), links: Links, kick: make(chan struct{}, 1),
-		doubts: map[string]time.Time{}, state: Joining, status: Status{Owned: map[netip.Addr]Owned{}},
+// NewEngine returns an engine. Kick, of the result, is the group's.
+func NewEngine(c Config) *Engine {
+	if c.Changed == nil {
+		c.Changed = func([]Change) {}
 	}
-	e.announcer = NewAnnouncer(e.responder.Announce)
+	if c.Lost == nil {
+		c.Lost = func(string) {}
+	}
+	responder := NewResponder(c.Log, c.Metrics)
+	e := &Engine{
+		Config: c, elector: NewElector(c.Node), health: NewHealth(c.RestartGrace),
+		responder: responder, binder: NewBinder(c.Log), links: Links, neighbors: Neighbors,
+		peers: map[string]*neighborhood{}, byHardwareAddr: map[string]string{}, missed: map[string]bool{}, conflicts: newConflicts(),
+		kick: make(chan struct{}, 1), state: Joining, status: Status{Owned: map[netip.Addr]Owned{}},
+	}
+	e.start = e.tasks.Go
+	e.announcer = NewAnnouncer(func(a netip.Addr) { e.responder.Announce(a) })
+	responder.Sighted, responder.Heard = e.sighted, e.heard
 	return e
 }
 
@@ -122,55 +188,30 @@ func (e *Engine) Update(tell func(*Elector)) {
 	e.Kick()
 }
 
-// Status returns a copy of the engine's status.
-func (e *Engine) Status() Status {
+// post hands the loop something to do.
+func (e *Engine) post(do func(now time.Time)) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	s := Status{Links: e.status.Links, Owned: make(map[netip.Addr]Owned, len(e.status.Owned))}
-	for a, o := range e.status.Owned {
-		s.Owned[a] = o
-	}
-	return s
-}
-
-// State returns how far this speaker takes part.
-func (e *Engine) State() State {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.state
-}
-
-// setState tells whether the state is new.
-func (e *Engine) setState(s State) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	changed := e.state != s
-	e.state = s
-	return changed
-}
-
-// Owns tells whether this node answers for an address.
-func (e *Engine) Owns(address netip.Addr) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	_, ok := e.status.Owned[address]
-	return ok
+	e.posts = append(e.posts, do)
+	e.mu.Unlock()
+	e.Kick()
 }
 
 // Run takes part in group until ctx ends. It is to be called once the elector has been told, by Update, of
 // all that the API server knows: from then on this node counts as one that serves.
-func (e *Engine) Run(ctx context.Context, group Group) error {
-	e.group = group
+func (e *Engine) Run(ctx context.Context, group Group, sessions Sessions) error {
+	e.group, e.sessions = group, sessions
 	if err := e.relink(); err != nil {
 		return err
 	}
 	defer e.responder.Close()
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { return group.Run(ctx) })
+	tasks.Go(func() error { return sessions.Run(ctx) })
 	tasks.Go(func() error { return e.announcer.Run(ctx) })
+	tasks.Go(func() error { return e.binder.Run(ctx) })
 	relink := make(chan struct{}, 1)
 	tasks.Go(func() error {
-		return WatchLinks(ctx, e.log, func() {
+		return WatchLinks(ctx, e.Log, func() {
 			select {
 			case relink <- struct{}{}:
 			default:
@@ -182,14 +223,16 @@ func (e *Engine) Run(ctx context.Context, group Group) error {
 }
 
 func (e *Engine) loop(ctx context.Context, relink <-chan struct{}) {
+	defer e.tasks.Wait()
 	began := time.Now()
 	alone := time.NewTimer(joinGrace)
 	defer alone.Stop()
 	wake := time.NewTimer(0)
 	defer wake.Stop()
+	pulses := time.NewTicker(pulse)
+	defer pulses.Stop()
 	regularly := time.NewTicker(relinkInterval)
 	defer regularly.Stop()
-	deciding := false
 	for {
 		var err error
 		select {
@@ -201,101 +244,170 @@ func (e *Engine) loop(ctx context.Context, relink <-chan struct{}) {
 			// Also what netlink did not tell, and a socket that could not be opened.
 			err = e.relink()
 		case <-alone.C:
+		case <-pulses.C:
 		case <-e.kick:
 		case <-wake.C:
 		}
 		if err != nil {
-			e.log.Error("looking at interfaces failed, going on with those known", "error", err)
+			e.Log.Error("looking at interfaces failed, going on with those known", "error", err)
 		}
-		// In this order: once it has joined, what the others know is there to be taken in.
-		joined, changed := e.group.Joined(), false
-		if !deciding && !joined && time.Since(began) >= joinGrace && e.group.Asked() {
-			e.log.Warn("no other speaker answers, deciding alone")
-			e.elector.Unheard()
-			deciding = true
-			changed = e.setState(Alone)
-		}
-		deciding = deciding || joined
-		now := time.Now()
-		silence, silent := e.group.Silence()
-		e.elector.Silence(silence)
-		changed = e.takeIn(now) || changed
-		if joined {
-			changed = e.setState(Serving) || changed
-		}
-		wait := doubt
-		if !silent && now.Sub(silence) < afterSilence {
-			wait = afterSilence
-		}
-		gone, again := e.believe(now, wait)
-		changed = changed || gone
-		if !deciding {
-			continue
-		}
-		changes, claims, next := e.elector.Decide(now)
-		e.apply(changes)
-		if changed || len(changes) > 0 || e.relinked {
-			e.relinked = false
-			e.Changed(changes)
-		}
-		if len(claims) > 0 {
-			e.group.Publish(claims)
-		}
-		if next.IsZero() || (!again.IsZero() && again.Before(next)) {
-			next = again
-		}
-		if !next.IsZero() {
+		if next := e.look(time.Now(), time.Since(began) >= joinGrace); !next.IsZero() {
 			wake.Reset(time.Until(next))
 		}
 	}
 }
 
-// takeIn tells the elector what is new from the API's side and from gossip. It tells whether members changed.
+// look takes in what is new, decides and acts. It returns when to look again at the latest; zero if at the
+// next pulse. patient is true once this node has waited for others for long enough.
+func (e *Engine) look(now time.Time, patient bool) (next time.Time) {
+	var late time.Duration
+	if !e.due.IsZero() && now.After(e.due) {
+		late = now.Sub(e.due)
+	}
+	e.thaw(now)
+	isolated := e.isolated
+	// In this order: once it has joined, what the others know is there to be taken in.
+	joined, changed := e.group.Joined(), false
+	if !e.deciding && !joined && patient && e.group.Asked() {
+		e.Log.Warn("no other speaker answers, deciding alone")
+		e.elector.Unheard()
+		e.deciding = true
+		changed = e.setState(Alone)
+	}
+	e.deciding = e.deciding || joined
+	silence, _ := e.group.Silence()
+	e.elector.Silence(silence)
+	changed = e.takeIn(now) || changed
+	if joined {
+		changed = e.setState(Serving) || changed
+	}
+	found := e.judge(now, late)
+	if isolated && !e.isolated {
+		e.freshen(now, "this node was cut off")
+	}
+	changed = changed || found.changed
+	e.due = found.wake
+	if e.deciding {
+		d := e.elector.Decide(now)
+		e.apply(d.Changes, now)
+		changed = e.note(now) || changed || e.relinked
+		e.relinked = false
+		if changed || len(d.Changes) > 0 {
+			e.Changed(d.Changes)
+		}
+		if len(d.Claims) > 0 {
+			e.group.Publish(d.Claims)
+			e.tellSegment(slices.Collect(func(yield func(netip.Addr) bool) {
+				for _, c := range d.Claims {
+					if !yield(c.Address) {
+						return
+					}
+				}
+			}))
+		}
+		if len(d.Offers) > 0 {
+			e.group.Offer(d.Offers)
+		}
+		if !d.Wake.IsZero() && (e.due.IsZero() || d.Wake.Before(e.due)) {
+			e.due = d.Wake
+		}
+		if !e.serving {
+			// Only now: until it answers, another node may be standing in for this one.
+			e.serving = true
+			e.introduce()
+		}
+	}
+	if again := e.reasserts(now); !again.IsZero() && (e.due.IsZero() || again.Before(e.due)) {
+		e.due = again
+	}
+	e.looked = now
+	if !e.stale {
+		e.responder.Renew(now.Add(leaseTime))
+	}
+	return e.due
+}
+
+// thaw notices that this process was frozen: others may have taken over what it still takes for its own. It
+// answers nothing until it has heard from one of them, or found nobody.
+func (e *Engine) thaw(now time.Time) {
+	// The wall clock goes on where the monotonic one stands still, as while a virtual machine is suspended. If
+	// it was only set, nothing is lost but a moment.
+	gap := max(now.Sub(e.looked), now.Round(0).Sub(e.looked.Round(0)))
+	if e.looked.IsZero() || gap <= leaseTime {
+		return
+	}
+	e.Metrics.frozen.Inc()
+	e.freshen(now, fmt.Sprintf("this process did not run for %s", gap.Round(time.Millisecond)))
+}
+
+// freshen has this node answer nothing until it has heard from another what happened meanwhile, or found that
+// nobody is there.
+func (e *Engine) freshen(now time.Time, why string) {
+	e.elector.Isolated(now)
+	e.responder.Renew(time.Time{})
+	if e.stale {
+		return
+	}
+	e.stale = true
+	e.Log.Warn("answering nothing until the others are heard", "why", why)
+	// On the segment, since that takes no time, and by gossip.
+	e.tellSegment(slices.Collect(maps.Keys(e.status.Owned)))
+	e.start(func() {
+		e.group.Refresh()
+		e.post(func(now time.Time) {
+			e.stale = false
+			e.elector.Isolated(now)
+		})
+	})
+}
+
+// takeIn tells the elector and the health what is new from the API's side, from gossip and from the wire. It
+// tells whether members changed.
 func (e *Engine) takeIn(now time.Time) (changed bool) {
+	news := e.group.Take() // first: what is posted may say that it is complete
 	e.mu.Lock()
-	inbox := e.inbox
-	e.inbox = nil
+	inbox, posts := e.inbox, e.posts
+	e.inbox, e.posts = nil, nil
 	e.mu.Unlock()
 	for _, tell := range inbox {
 		tell(e.elector)
 	}
-	news := e.group.Take()
-	for _, name := range news.Lost {
-		e.doubts[name] = now
+	e.health.Heard(e.group.Contact())
+	for range news.Losses {
+		e.Log.Warn("the others had lost this node")
+		e.elector.Penalize(e.Node, now)
 	}
-	for _, name := range news.Left {
-		delete(e.doubts, name)
-		e.log.Info("speaker left", "node", name)
-		e.elector.Part(name, false)
+	if news.Losses > 0 {
+		e.introduce()
 	}
 	for _, s := range news.Joined {
-		delete(e.doubts, s.Node)
-		if e.elector.Join(s.Node, s.Interfaces) {
-			e.log.Info("speaker takes part", "node", s.Node)
-		}
+		changed = e.join(s, now) || changed
+	}
+	for _, s := range news.Resting {
+		e.meet(s, now)
+	}
+	for _, name := range news.Left {
+		changed = e.leave(name, now) || changed
+	}
+	for _, s := range news.Suspicions {
+		e.health.Suspect(s.Node, s.Version, s.Silent, now)
+	}
+	for _, name := range news.Lost {
+		e.health.Unheard(name, now)
+	}
+	if len(news.Joined)+len(news.Left)+len(news.Lost) > 0 {
+		e.sessions.SetMembers(e.group.Addresses())
 	}
 	for _, c := range news.Claims {
 		e.elector.Hear(c)
 	}
-	return len(news.Left)+len(news.Joined) > 0
-}
-
-// believe gives up nodes that were said to be lost and did not contradict. It returns when to look again.
-func (e *Engine) believe(now time.Time, wait time.Duration) (changed bool, again time.Time) {
-	for _, name := range slices.Sorted(maps.Keys(e.doubts)) {
-		if due := e.doubts[name].Add(wait); due.After(now) {
-			if again.IsZero() || due.Before(again) {
-				again = due
-			}
-			continue
-		}
-		delete(e.doubts, name)
-		e.log.Warn("speaker lost", "node", name)
-		e.elector.Part(name, true)
-		e.Lost(name)
-		changed = true
+	for _, o := range news.Offers {
+		e.elector.Offered(o)
 	}
-	return changed, again
+	for _, do := range posts {
+		do(now)
+	}
+	return changed
 }
 
 // relink looks at the interfaces of this node and tells everybody whom it concerns.
@@ -303,10 +415,6 @@ func (e *Engine) relink() error {
 	links, err := e.links()
 	if err != nil {
 		return err
-	}
-	var shared []lb.Interface
-	for _, l := range links {
-		shared = append(shared, l.Interface)
 	}
 	e.mu.Lock()
 	same := e.linked && slices.EqualFunc(e.status.Links, links, sameLink)
@@ -319,9 +427,27 @@ func (e *Engine) relink() error {
 		return nil
 	}
 	e.relinked = true
-	e.elector.Join(e.self, shared)
-	e.group.SetInterfaces(shared)
+	e.elector.Join(e.Node, e.interfaces())
+	e.health.Linked(len(links) > 0)
+	e.introduce()
+	for name, p := range e.peers {
+		p.targets = targets(links, p.interfaces)
+		e.health.Askable(name, len(p.targets) > 0)
+	}
 	return nil
+}
+
+// introduce tells the others of this node.
+func (e *Engine) introduce() {
+	e.group.SetState(lb.NodeState{Interfaces: e.interfaces(), Starting: !e.serving, Penalty: e.elector.Penalty(e.Node)})
+}
+
+// interfaces are what the others are told of this node's links.
+func (e *Engine) interfaces() (shared []lb.Interface) {
+	for _, l := range e.status.Links {
+		shared = append(shared, l.Interface)
+	}
+	return shared
 }
 
 func sameLink(a, b Link) bool {
@@ -329,22 +455,27 @@ func sameLink(a, b Link) bool {
 }
 
 // apply brings the wire in line with what was decided.
-func (e *Engine) apply(changes []Change) {
+func (e *Engine) apply(changes []Change, now time.Time) {
+	standsIn := map[string]int{}
 	for _, c := range changes {
-		if !c.Owned {
-			e.responder.Disown(c.Address)
+		switch {
+		case !c.Owned:
+			e.conflicts.ended(c.Address)
+			e.binder.Unset(c.Address)
 			e.announcer.Stop(c.Address)
-			e.log.Info("no longer answering", "vip", c.Address, "service", c.Service)
-			continue
+			e.responder.Disown(c.Address)
+			e.Log.Info("no longer answering", "vip", c.Address, "service", c.Service)
+		case c.Probe:
+			e.detect(c)
+		default:
+			e.own(c)
+			if c.For != "" {
+				standsIn[c.For]++
+			}
 		}
-		e.responder.Own(c.Address, c.Interfaces)
-		e.announcer.Start(c.Address)
-		if c.From != "" {
-			e.metrics.takeovers.Inc()
-			e.log.Info("took over", "vip", c.Address, "service", c.Service, "interfaces", c.Interfaces, "from", c.From)
-		} else {
-			e.log.Info("answering", "vip", c.Address, "service", c.Service, "interfaces", c.Interfaces)
-		}
+	}
+	for _, node := range slices.Sorted(maps.Keys(standsIn)) {
+		e.Log.Info("standing in for a node while its speaker is gone", "node", node, "addresses", standsIn[node])
 	}
 	if len(changes) == 0 {
 		return
@@ -352,11 +483,31 @@ func (e *Engine) apply(changes []Change) {
 	e.mu.Lock()
 	for _, c := range changes {
 		if c.Owned {
-			e.status.Owned[c.Address] = Owned{c.Service, c.Interfaces}
+			e.status.Owned[c.Address] = Owned{Service: c.Service, Interfaces: c.Interfaces, For: c.For}
 		} else {
 			delete(e.status.Owned, c.Address)
 		}
 	}
-	e.metrics.owned.Set(float64(len(e.status.Owned)))
+	e.Metrics.tally(e.status.Owned)
 	e.mu.Unlock()
+}
+
+// own has this node answer for an address.
+func (e *Engine) own(c Change) {
+	e.responder.Own(c.Address, c.Interfaces, c.HardwareAddr)
+	e.announcer.Start(c.Address)
+	if c.Bind {
+		e.binder.Set(c.Address, c.Interfaces)
+	} else {
+		e.binder.Unset(c.Address)
+	}
+	switch {
+	case c.For != "":
+		return
+	case c.From != "":
+		e.Metrics.takeovers.WithLabelValues(string(c.Cause)).Inc()
+		e.Log.Info("took over", "vip", c.Address, "service", c.Service, "interfaces", c.Interfaces, "from", c.From, "cause", c.Cause)
+	default:
+		e.Log.Info("answering", "vip", c.Address, "service", c.Service, "interfaces", c.Interfaces)
+	}
 }

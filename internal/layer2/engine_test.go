@@ -26,7 +26,16 @@ func (g *fakeGroup) Run(ctx context.Context) error { <-ctx.Done(); return nil }
 func (g *fakeGroup) Joined() bool                  { g.mu.Lock(); defer g.mu.Unlock(); return g.joined }
 func (g *fakeGroup) Asked() bool                   { return true }
 func (g *fakeGroup) Silence() (time.Time, bool)    { return time.Time{}, false }
-func (g *fakeGroup) SetInterfaces([]lb.Interface)  {}
+func (g *fakeGroup) SetState(lb.NodeState)         {}
+func (g *fakeGroup) Contact() time.Time            { return time.Time{} }
+func (g *fakeGroup) Offer([]lb.Offer)              {}
+func (g *fakeGroup) Suspect(string, bool)          {}
+func (g *fakeGroup) Rest(string, bool)             {}
+func (g *fakeGroup) Refresh() bool                 { return false }
+
+func (g *fakeGroup) Addresses() map[string]netip.Addr  { return nil }
+func (g *fakeGroup) Seal([]netip.Addr, int) [][]byte   { return nil }
+func (g *fakeGroup) Open([]byte) ([]netip.Addr, error) { return nil, nil }
 func (g *fakeGroup) Publish(c []lb.Claim) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -50,12 +59,12 @@ func (g *fakeGroup) tell(e *Engine, f func(*fakeGroup)) {
 // engineTest runs an engine of node a, without sockets, beside a group of a and b.
 func engineTest(t *testing.T, body func(t *testing.T, e *Engine, g *fakeGroup)) {
 	synctest.Test(t, func(t *testing.T) {
-		e := NewEngine("a", slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
+		e := NewEngine(Config{Node: "a", RestartGrace: 15 * time.Second, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry())})
 		// interfaces that the responder does not know: nothing is opened
 		e.elector.Join("a", segment)
 		e.elector.SetScope(everywhere("a", "b", "c"))
 		g := &fakeGroup{}
-		e.group = g
+		e.group, e.sessions, e.binder = g, noSessions{}, nothingBound{}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { e.loop(ctx, make(chan struct{})); close(done) }()

@@ -15,26 +15,107 @@ type Scope struct {
 	Name string
 	// Nodes are the names of the nodes that its selectors match.
 	Nodes map[string]bool
+	// Weights are the sums of the preferences that match a node; absent where none does. Of several scopes
+	// that let a node own an address the highest weight counts: one advertisement is enough to own an
+	// address, so one is enough to be preferred, and a second one takes nothing away.
+	Weights map[string]int32
 	// Interfaces are names or globs in the syntax of path.Match; empty for those with an address in the
 	// subnet of the address to announce.
 	Interfaces []string
+	// Bind is true where the owner is to have the address on its interfaces too.
+	Bind bool
 }
 
-// reach returns the names of the interfaces of a node on which a scope lets it answer for an address.
-func (s *Scope) reach(address netip.Addr, interfaces []lb.Interface) (names []string) {
-	for _, i := range interfaces {
-		var match bool
-		if len(s.Interfaces) == 0 {
-			match = slices.ContainsFunc(i.Prefixes, func(p netip.Prefix) bool { return isSubnet(p) && p.Contains(address) })
-		} else {
-			match = slices.ContainsFunc(s.Interfaces, func(glob string) bool {
-				ok, err := path.Match(glob, i.Name)
-				return ok && err == nil
-			})
-		}
-		if match {
-			names = append(names, i.Name)
+// matches tells whether a scope lets a node answer for an address on an interface.
+func (s *Scope) matches(address netip.Addr, i *lb.Interface) bool {
+	if len(s.Interfaces) == 0 {
+		return inSubnet(address, i)
+	}
+	for _, glob := range s.Interfaces {
+		if ok, err := path.Match(glob, i.Name); ok && err == nil {
+			return true
 		}
 	}
-	return names
+	return false
+}
+
+func inSubnet(address netip.Addr, i *lb.Interface) bool {
+	for _, p := range i.Prefixes {
+		if isSubnet(p) && p.Contains(address) {
+			return true
+		}
+	}
+	return false
+}
+
+// reaches tells whether a scope lets a node with these interfaces answer for an address on one of them.
+func (s *Scope) reaches(address netip.Addr, interfaces []lb.Interface) bool {
+	for i := range interfaces {
+		if s.matches(address, &interfaces[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// fit tells whether advertisements and interfaces let a node own an address, and what weight it has for it.
+func (e *Elector) fit(name string, n *node, x *vip) (weight int32, ok bool) {
+	for _, scope := range x.Scopes {
+		s := e.scopes[scope]
+		if s == nil || !s.Nodes[name] || !s.reaches(x.Address, n.interfaces) {
+			continue
+		}
+		if w := s.Weights[name]; !ok || w > weight {
+			weight = w
+		}
+		ok = true
+	}
+	return weight, ok
+}
+
+// selected tells whether an advertisement selects a node for an address, whatever its interfaces.
+func (e *Elector) selected(name string, x *vip) bool {
+	return slices.ContainsFunc(x.Scopes, func(scope string) bool {
+		s := e.scopes[scope]
+		return s != nil && s.Nodes[name]
+	})
+}
+
+// via returns the interfaces on which a node may answer for an address, those with an address in its subnet
+// first, then by name.
+func (e *Elector) via(name string, n *node, x *vip) (list []*lb.Interface) {
+	for _, scope := range x.Scopes {
+		s := e.scopes[scope]
+		if s == nil || !s.Nodes[name] {
+			continue
+		}
+		for i := range n.interfaces {
+			if f := &n.interfaces[i]; s.matches(x.Address, f) && !slices.Contains(list, f) {
+				list = append(list, f)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b *lb.Interface) int {
+		if p := inSubnet(x.Address, a); p != inSubnet(x.Address, b) {
+			if p {
+				return -1
+			}
+			return 1
+		}
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1 // no two have one name
+	})
+	return list
+}
+
+// names returns the names of interfaces, sorted.
+func names(list []*lb.Interface) []string {
+	var names []string
+	for _, i := range list {
+		names = append(names, i.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

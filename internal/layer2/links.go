@@ -20,6 +20,14 @@ import (
 type Link struct {
 	lb.Interface
 	Index int
+	// LinkLocal is an IPv6 link-local address of the interface, which it has Neighbor Solicitations sent with.
+	// It is no news to others.
+	LinkLocal netip.Addr
+}
+
+// sameDevice tells whether sockets opened for a are right for b too.
+func (a Link) sameDevice(b Link) bool {
+	return a.Index == b.Index && same(a.HardwareAddr, b.HardwareAddr)
 }
 
 // Links lists, by name, the interfaces of this node that are up, speak Ethernet and are not a part of
@@ -34,11 +42,17 @@ func Links() ([]Link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing addresses: %w", err)
 	}
-	prefixes := map[int][]netip.Prefix{}
+	prefixes, linkLocal := map[int][]netip.Prefix{}, map[int]netip.Addr{}
 	for _, a := range addresses {
 		ip, ok := netip.AddrFromSlice(a.IP)
-		ones, _ := a.Mask.Size()
-		if ip = ip.Unmap(); !ok || !ip.IsGlobalUnicast() {
+		ones, bits := a.Mask.Size()
+		ip = ip.Unmap()
+		if ok && ip.Is6() && ip.IsLinkLocalUnicast() && a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
+			if old, known := linkLocal[a.LinkIndex]; !known || ip.Less(old) {
+				linkLocal[a.LinkIndex] = ip
+			}
+		}
+		if !ok || !ip.IsGlobalUnicast() || temporary(ones, bits, a.Flags) {
 			continue
 		}
 		prefixes[a.LinkIndex] = append(prefixes[a.LinkIndex], netip.PrefixFrom(ip, ones))
@@ -54,7 +68,7 @@ func Links() ([]Link, error) {
 			continue
 		}
 		slices.SortFunc(own, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
-		links = append(links, Link{lb.Interface{Name: attrs.Name, HardwareAddr: attrs.HardwareAddr, Prefixes: own}, attrs.Index})
+		links = append(links, Link{lb.Interface{Name: attrs.Name, HardwareAddr: attrs.HardwareAddr, Prefixes: own}, attrs.Index, linkLocal[attrs.Index]})
 	}
 	slices.SortFunc(links, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
 	return links, nil
@@ -74,48 +88,66 @@ func consistently[T any](list func() ([]T, error)) (items []T, err error) {
 // isSubnet tells whether a prefix has room for other hosts.
 func isSubnet(p netip.Prefix) bool { return p.Bits() < p.Addr().BitLen() }
 
+// watchPause is between two calls of what WatchLinks calls: where Pods come and go, a lot changes at a time.
+const watchPause = 50 * time.Millisecond
+
 // WatchLinks calls changed whenever interfaces or their addresses may have changed, until ctx ends.
 func WatchLinks(ctx context.Context, log *slog.Logger, changed func()) error {
 	for {
-		if err := watchLinks(ctx, changed); err != nil && ctx.Err() == nil {
+		if err := watchLinks(ctx, 0, changed); err != nil && ctx.Err() == nil {
+			// An overrun, as a rule (ENOBUFS): more changed than was read. It is all looked at anew.
 			log.Warn("following interfaces failed, starting over", "error", err)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(time.Second): // what happened in between is found by the call that follows
-			changed()
+		case <-time.After(time.Second):
 		}
 	}
 }
 
-func watchLinks(ctx context.Context, changed func()) error {
+// watchLinks does so until something fails, with sockets that have room for receiveBuffer octets, or as much as
+// is usual if that is zero.
+func watchLinks(ctx context.Context, receiveBuffer int, changed func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	links, addresses := make(chan netlink.LinkUpdate), make(chan netlink.AddrUpdate)
 	failed := func(err error) { cancel(err) }
-	if err := netlink.LinkSubscribeWithOptions(links, ctx.Done(), netlink.LinkSubscribeOptions{ErrorCallback: failed}); err != nil {
+	if err := netlink.LinkSubscribeWithOptions(links, ctx.Done(), netlink.LinkSubscribeOptions{ErrorCallback: failed, ReceiveBufferSize: receiveBuffer}); err != nil {
 		return fmt.Errorf("subscribing to interfaces: %w", err)
 	}
 	defer drain(links)
-	if err := netlink.AddrSubscribeWithOptions(addresses, ctx.Done(), netlink.AddrSubscribeOptions{ErrorCallback: failed}); err != nil {
+	if err := netlink.AddrSubscribeWithOptions(addresses, ctx.Done(), netlink.AddrSubscribeOptions{ErrorCallback: failed, ReceiveBufferSize: receiveBuffer}); err != nil {
 		return fmt.Errorf("subscribing to addresses: %w", err)
 	}
 	defer drain(addresses)
+	changed() // by what happened before there was a subscription
+	var pause <-chan time.Time
+	again := false // something changed in the pause
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-pause:
+			if pause = nil; !again {
+				continue
+			}
 		case _, ok := <-links:
 			if !ok {
 				return context.Cause(ctx)
 			}
-		case _, ok := <-addresses:
+		case a, ok := <-addresses:
 			if !ok {
 				return context.Cause(ctx)
 			}
+			if ones, bits := a.LinkAddress.Mask.Size(); temporary(ones, bits, a.Flags) {
+				continue
+			}
 		}
-		changed()
+		if again = pause != nil; !again {
+			changed()
+			pause = time.After(watchPause)
+		}
 	}
 }
 

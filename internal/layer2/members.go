@@ -14,34 +14,64 @@ const steadyAfter = 10 * time.Second
 type node struct {
 	// alive is true while the node's speaker takes part in gossip and serves.
 	alive bool
-	// lost marks a node that is not alive and did not say good-bye: it may be cut off from us, or we from it.
+	// resting marks a node whose speaker is gone while its kernel goes on forwarding: it keeps what it owns.
+	resting bool
+	// lost marks a node that neither is there nor said good-bye: it may be cut off from us, or we from it.
 	lost bool
 	// barred says why the node must own nothing; empty if it may.
 	barred     string
 	interfaces []lb.Interface
 	// gone is true when the cluster has no such node (any more): once its speaker is gone too, it is forgotten.
-	gone bool
+	gone    bool
+	penalty penalty
 }
 
-// Join takes note of a node whose speaker serves, and of its interfaces. It tells whether the node is new.
+// present tells whether a node may keep what it owns, as far as its own state goes.
+func (n *node) present() bool { return n != nil && (n.alive || n.resting) }
+
+// absent tells whether a node is known not to be there.
+func (n *node) absent() bool { return n != nil && !n.alive && !n.resting }
+
+// Join takes note of a node whose speaker serves, and of its interfaces. It tells whether the speaker did not
+// take part before.
 func (e *Elector) Join(name string, interfaces []lb.Interface) (fresh bool) {
 	n := e.node(name)
 	fresh = !n.alive
 	e.unheard = e.unheard && name == e.self
-	n.alive, n.lost, n.interfaces = true, false, interfaces
+	n.alive, n.resting, n.lost, n.interfaces = true, false, false, interfaces
+	delete(e.resting, name)
 	e.touchNode(name)
 	e.touchUnsettled()
 	return fresh
 }
 
-// Part takes note of a node whose speaker serves no longer; lost if it was not heard to leave.
-func (e *Elector) Part(name string, lost bool) {
+// Rest takes note of a node whose speaker is gone for the moment while its kernel still answers: it owns
+// what it has claimed, and another node stands in for it. The interfaces are those of its last Join.
+func (e *Elector) Rest(name string) {
+	if name == e.self {
+		return
+	}
 	n := e.node(name)
-	n.alive, n.lost = false, lost
+	n.alive, n.resting, n.lost = false, true, false
+	e.resting[name] = true
+	e.touchNode(name)
+	e.touchUnsettled()
+}
+
+// Part takes note of a node whose speaker serves no longer; lost if it was not heard to leave. A loss counts
+// as a flap.
+func (e *Elector) Part(name string, lost bool, now time.Time) {
+	n := e.node(name)
+	if lost && n.present() {
+		n.penalty.add(now)
+	}
+	n.alive, n.resting, n.lost = false, false, lost
+	delete(e.resting, name)
 	if n.gone {
 		delete(e.nodes, name)
 	}
 	e.touchNode(name)
+	e.touchResting()
 }
 
 // Bar keeps a node from owning anything, for a reason fit to show, or admits it again with an empty one.
@@ -62,8 +92,10 @@ func (e *Elector) RemoveNode(name string) {
 	n.gone, n.barred, n.lost = true, "the cluster has no such node", false
 	if !n.alive {
 		delete(e.nodes, name)
+		delete(e.resting, name)
 	}
 	e.touchNode(name)
+	e.touchResting()
 }
 
 func (e *Elector) node(name string) *node {
@@ -85,7 +117,22 @@ func (e *Elector) Silence(end time.Time) {
 	}
 }
 
-// majority tells whether this node sees more than half of the speakers that there are.
+// Isolated takes note of a time in which this node heard nobody at all on the wire, or did not run at all,
+// and which ended at end, or goes on if end is now. It was the one that was cut off: for a while it does not
+// insist on what others took over from it.
+func (e *Elector) Isolated(end time.Time) {
+	if end.After(e.isolated) {
+		e.isolated = end
+	}
+}
+
+// yields tells whether this node was isolated so lately that others may have taken over from it.
+func (e *Elector) yields(now time.Time) bool {
+	return !e.isolated.IsZero() && now.Sub(e.isolated) < steadyAfter
+}
+
+// majority tells whether this node sees more than half of the speakers that there are. A resting one counts
+// neither way: its node is there, but nothing is known of what it sees.
 func (e *Elector) majority() bool {
 	alive, lost := 0, 0
 	for _, n := range e.nodes {
@@ -98,8 +145,8 @@ func (e *Elector) majority() bool {
 	return alive > lost && !e.unheard
 }
 
-// count takes note whether this node sees a majority.
-func (e *Elector) count(now time.Time) {
+// poll takes note whether this node sees a majority.
+func (e *Elector) poll(now time.Time) {
 	switch majority := e.majority(); {
 	case !majority:
 		e.outvoted = true
@@ -107,8 +154,8 @@ func (e *Elector) count(now time.Time) {
 	case e.outvoted:
 		e.outvoted, e.regained = false, now
 		for a, x := range e.owned[e.self] {
-			if x.answering && x.claim.Standing != lb.Confirmed {
-				x.took = now
+			if x.owns() && x.duty.claim.Standing != lb.Confirmed {
+				x.duty.took = now
 				e.pending.add(a, now)
 			}
 		}

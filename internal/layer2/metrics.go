@@ -1,14 +1,25 @@
 package layer2
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"net/netip"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Metrics are the layer-2 part's Prometheus metrics.
 type Metrics struct {
 	frames        *prometheus.CounterVec
+	drops         *prometheus.CounterVec
 	failures      *prometheus.CounterVec
 	announcements *prometheus.CounterVec
-	takeovers     prometheus.Counter
+	takeovers     *prometheus.CounterVec
 	owned         prometheus.Gauge
+	standingIn    prometheus.Gauge
+	damped        prometheus.Gauge
+	conflicts     prometheus.Gauge
+	conflictsSeen prometheus.Counter
+	detection     prometheus.Histogram
+	frozen        prometheus.Counter
 }
 
 // NewMetrics makes the metrics and registers them.
@@ -16,31 +27,75 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		frames: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_layer2_frames_received_total",
-			Help: "ARP and Neighbor Discovery frames received, by what became of them: answered, not_ours, ignored, malformed, conflict.",
+			Help: "ARP (arp), Neighbor Discovery (ndp) and claim frames (claim) received, by what became of them: answered, defended, not_ours, ignored, stale, malformed, heard, conflict.",
 		}, []string{"protocol", "verdict"}),
+		drops: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_layer2_frames_dropped_total",
+			Help: "Frames that the kernel dropped since they were not read in time.",
+		}, []string{"protocol"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_layer2_send_failures_total",
-			Help: "Frames that could not be sent, and sockets that could not be opened.",
+			Help: "Frames that could not be sent (arp, ndp, claim, probe), sockets that could not be opened (socket), and filters that could not be set (filter).",
 		}, []string{"protocol"}),
 		announcements: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_layer2_announcements_total",
 			Help: "Announcements of addresses sent, one per address, interface and time.",
 		}, []string{"protocol"}),
-		takeovers: prometheus.NewCounter(prometheus.CounterOpts{
+		takeovers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_layer2_takeovers_total",
-			Help: "Addresses that this node took over from another node.",
+			Help: "Addresses that this node took over from another node, by cause: Lost, Left, Moved, Rebalanced, Settled.",
+		}, []string{"cause"}),
+		standingIn: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fairlead_layer2_addresses_stood_in_for",
+			Help: "Addresses that this node answers for with the hardware address of a node whose speaker is gone.",
+		}),
+		damped: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fairlead_layer2_nodes_suppressed",
+			Help: "Nodes that are to own nothing new because they were lost too often, as this node sees it.",
+		}),
+		conflicts: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fairlead_layer2_addresses_in_conflict",
+			Help: "Addresses that a foreign host was seen to use in the last ten minutes.",
+		}),
+		conflictsSeen: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "fairlead_layer2_conflicts_total",
+			Help: "Foreign hosts found to use an address, one per address and host.",
+		}),
+		detection: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "fairlead_layer2_detection_seconds",
+			Help:    "Time from the first suspicion of a node until it was found to be lost.",
+			Buckets: []float64{.025, .05, .075, .1, .15, .25, .5, 1, 2.5},
+		}),
+		frozen: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "fairlead_layer2_freezes_total",
+			Help: "Times that this process did not run for so long that it stopped answering until it had heard the others.",
 		}),
 		owned: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "fairlead_layer2_addresses_owned",
 			Help: "Addresses that this node answers for.",
 		}),
 	}
-	registry.MustRegister(m.frames, m.failures, m.announcements, m.takeovers, m.owned)
+	registry.MustRegister(m.frames, m.drops, m.failures, m.announcements, m.takeovers, m.owned, m.standingIn, m.damped, m.conflicts, m.conflictsSeen, m.detection, m.frozen)
 	return m
 }
 
 func (m *Metrics) received(protocol string, v Verdict) {
 	m.frames.WithLabelValues(protocol, string(v)).Inc()
 }
+func (m *Metrics) dropped(protocol string, n uint32) {
+	m.drops.WithLabelValues(protocol).Add(float64(n))
+}
 func (m *Metrics) failed(protocol string)    { m.failures.WithLabelValues(protocol).Inc() }
 func (m *Metrics) announced(protocol string) { m.announcements.WithLabelValues(protocol).Inc() }
+
+// tally brings the gauges in line with what this node answers for.
+func (m *Metrics) tally(owned map[netip.Addr]Owned) {
+	standingIn := 0
+	for _, o := range owned {
+		if o.For != "" {
+			standingIn++
+		}
+	}
+	m.owned.Set(float64(len(owned) - standingIn))
+	m.standingIn.Set(float64(standingIn))
+}

@@ -14,10 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairlead-lb/fairlead/internal/lb"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/net/bpf"
 )
 
 const insideVariable = "LAYER2_TEST_INSIDE"
@@ -26,6 +28,10 @@ const insideVariable = "LAYER2_TEST_INSIDE"
 // whole process, since goroutines do not follow a thread into a namespace. The kernel removes both at the end.
 func TestMain(m *testing.M) {
 	fuzzing := slices.ContainsFunc(os.Args, func(a string) bool { return strings.HasPrefix(a, "-test.fuzz=") })
+	if storm := os.Getenv(stormVariable); storm != "" {
+		sendStorm(storm)
+		os.Exit(0)
+	}
 	if os.Getenv(insideVariable) != "" || fuzzing {
 		os.Exit(m.Run())
 	}
@@ -48,13 +54,13 @@ func TestMain(m *testing.M) {
 
 // cable is a veth pair from this namespace to a client's, whose kernel does its own ARP and NDP.
 type cable struct {
-	t      *testing.T
+	t      testing.TB
 	name   string
 	client netns.NsHandle
 	far    *netlink.Handle
 }
 
-func plug(t *testing.T, name string, subnet int) *cable {
+func plug(t testing.TB, name string, subnet int) *cable {
 	t.Helper()
 	c := &cable{t: t, name: name}
 	c.makeNamespace()
@@ -63,6 +69,16 @@ func plug(t *testing.T, name string, subnet int) *cable {
 	check(t, err)
 	far, err := c.far.LinkByName("far")
 	check(t, err)
+	// No duplicate address detection of the kernel's, which takes seconds.
+	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/accept_dad", []byte("0"), 0)
+	c.inside(func() error {
+		_ = os.WriteFile("/proc/sys/net/ipv6/conf/far/accept_dad", []byte("0"), 0)
+		// Clients that give up soon: nobody is there who would answer late.
+		for _, family := range []string{"ipv4", "ipv6"} {
+			_ = os.WriteFile("/proc/sys/net/"+family+"/neigh/far/retrans_time_ms", []byte("100"), 0)
+		}
+		return nil
+	})
 	for host, h := range map[int]*netlink.Handle{1: must(netlink.NewHandle()), 2: c.far} {
 		link := map[int]netlink.Link{1: near, 2: far}[host]
 		for _, a := range []string{fmt.Sprintf("192.0.%d.%d/24", subnet, host), fmt.Sprintf("2001:db8:%d::%d/64", subnet, host)} {
@@ -83,7 +99,7 @@ func plug(t *testing.T, name string, subnet int) *cable {
 	return c
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -105,8 +121,8 @@ func (c *cable) makeNamespace() {
 	check(c.t, err)
 }
 
-// resolve has the client's kernel send a packet to an address, and returns the hardware address that it found.
-func (c *cable) resolve(address netip.Addr) string {
+// inside runs f in the client's namespace. What it opens stays there.
+func (c *cable) inside(f func() error) {
 	c.t.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -114,12 +130,28 @@ func (c *cable) resolve(address netip.Addr) string {
 	check(c.t, err)
 	defer home.Close()
 	check(c.t, netns.Set(c.client))
-	conn, err := net.Dial("udp", netip.AddrPortFrom(address, 9).String())
+	err = f()
 	check(c.t, netns.Set(home))
 	check(c.t, err)
+}
+
+// poke has the client's kernel send a packet to an address.
+func (c *cable) poke(address netip.Addr) {
+	c.t.Helper()
+	var conn net.Conn
+	c.inside(func() (err error) {
+		conn, err = net.Dial("udp", netip.AddrPortFrom(address, 9).String())
+		return err
+	})
 	defer conn.Close()
-	_, err = conn.Write([]byte("anybody there?"))
+	_, err := conn.Write([]byte("anybody there?"))
 	check(c.t, err)
+}
+
+// resolve does so, and returns the hardware address that the client found.
+func (c *cable) resolve(address netip.Addr) string {
+	c.t.Helper()
+	c.poke(address)
 	for range 300 {
 		if n, ok := c.neighbor(address); ok && n.State&(netlink.NUD_REACHABLE|netlink.NUD_STALE|netlink.NUD_DELAY) != 0 {
 			return n.HardwareAddr.String()
@@ -129,6 +161,21 @@ func (c *cable) resolve(address netip.Addr) string {
 		time.Sleep(5 * time.Millisecond) // the kernel tells nobody
 	}
 	return ""
+}
+
+// raw returns a packet socket of the client, and its interface.
+func (c *cable) raw(etherType int) (*socket, Link) {
+	c.t.Helper()
+	far, err := c.far.LinkByName("far")
+	check(c.t, err)
+	l := Link{Interface: lb.Interface{Name: "far", HardwareAddr: far.Attrs().HardwareAddr}, Index: far.Attrs().Index}
+	var s *socket
+	c.inside(func() (err error) {
+		s, err = openSocket(l, etherType, []bpf.Instruction{accept})
+		return err
+	})
+	c.t.Cleanup(s.close)
+	return s, l
 }
 
 func (c *cable) neighbor(address netip.Addr) (netlink.Neigh, bool) {
@@ -158,15 +205,16 @@ func (c *cable) mac() string {
 	return l.Attrs().HardwareAddr.String()
 }
 
-func newTestResponder(t *testing.T) (*Responder, *Metrics) {
+func newTestResponder(t testing.TB) (*Responder, *Metrics) {
 	m := NewMetrics(prometheus.NewRegistry())
 	r := NewResponder(slog.New(slog.DiscardHandler), m)
+	r.Renew(time.Now().Add(time.Hour))
 	t.Cleanup(r.Close)
 	return r, m
 }
 
 // carriers waits until exactly these interfaces carry, and returns them.
-func carriers(t *testing.T, names ...string) (links []Link) {
+func carriers(t testing.TB, names ...string) (links []Link) {
 	t.Helper()
 	until(t, "the interfaces", func() bool {
 		links = must(Links())
@@ -192,7 +240,7 @@ func TestRealKernelResolves(t *testing.T) {
 		if got := a.resolve(vip); got != "" {
 			t.Errorf("before: %s is at %s", vip, got)
 		}
-		r.Own(vip, []string{"a0"})
+		r.Own(vip, []string{"a0"}, nil)
 		a.forget(vip)
 		if got := a.resolve(vip); got != a.mac() {
 			t.Errorf("%s is at %q, want %s", vip, got, a.mac())
@@ -200,11 +248,11 @@ func TestRealKernelResolves(t *testing.T) {
 	}
 	// only on the interface that was named
 	other := netip.MustParseAddr("192.0.3.200")
-	r.Own(other, []string{"a0"})
+	r.Own(other, []string{"a0"}, nil)
 	if got := b.resolve(other); got != "" {
 		t.Errorf("%s is at %s on the wrong interface", other, got)
 	}
-	r.Own(other, []string{"a0", "b0"})
+	r.Own(other, []string{"a0", "b0"}, nil)
 	b.forget(other)
 	if got := b.resolve(other); got != b.mac() {
 		t.Errorf("%s is at %q, want %s", other, got, b.mac())
@@ -228,7 +276,7 @@ func TestRealKernelResolves(t *testing.T) {
 	}
 }
 
-func until(t *testing.T, what string, ok func() bool) {
+func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for range 1000 {
 		if ok() {
@@ -248,7 +296,7 @@ func TestAnnouncementMovesCaches(t *testing.T) {
 	for _, vip := range []netip.Addr{netip.MustParseAddr("192.0.2.201"), netip.MustParseAddr("2001:db8:2::201")} {
 		check(t, a.far.NeighSet(&netlink.Neigh{LinkIndex: far.Attrs().Index, IP: vip.AsSlice(),
 			State: netlink.NUD_REACHABLE, HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 9}}))
-		r.Own(vip, []string{"a1"})
+		r.Own(vip, []string{"a1"}, nil)
 		// Linux does not let an entry change in its first second (net.ipv4.neigh.default.locktime).
 		until(t, "the new hardware address of "+vip.String(), func() bool {
 			r.Announce(vip)
@@ -262,7 +310,7 @@ func TestAnnouncementMovesCaches(t *testing.T) {
 func TestLinksChange(t *testing.T) {
 	vip := netip.MustParseAddr("192.0.2.202")
 	r, _ := newTestResponder(t)
-	r.Own(vip, []string{"a2"})
+	r.Own(vip, []string{"a2"}, nil)
 	before := runtime.NumGoroutine()
 	for range 3 {
 		c := plug(t, "a2", 2)

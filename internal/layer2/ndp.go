@@ -2,7 +2,6 @@ package layer2
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net"
 	"net/netip"
 
@@ -33,101 +32,149 @@ const (
 
 var allNodes = netip.MustParseAddr("ff02::1")
 
-// answerNDP decides what to do with a received frame, and makes the Neighbor Advertisement if one is due.
-// Frames about other addresses are told by their target, before anything is parsed or summed up.
-func answerNDP(frame []byte, l link, ours func(netip.Addr) bool) ([]byte, Verdict) {
-	if len(frame) < ndpFrameLength ||
+// ndpPacket is a Neighbor Solicitation or Advertisement.
+type ndpPacket struct {
+	source, destination netip.Addr
+	advertisement       bool
+	target              netip.Addr
+	// hardwareAddr is what the message's Source or Target Link-Layer Address option says. A message without it
+	// is taken to mean its frame's source: an answer to a unicast solicitation may omit it (section 7.2.4).
+	hardwareAddr net.HardwareAddr
+}
+
+// ndpTarget returns the target of a frame's message, without a look at what costs more to check.
+func ndpTarget(frame []byte) (target netip.Addr, ok bool) {
+	if len(frame) < ndpFrameLength || ethernet.EtherType(binary.BigEndian.Uint16(frame[12:])) != ethernet.EtherTypeIPv6 ||
 		frame[ipv6NextOffset] != protocolICMPv6 || frame[ipv6HopOffset] != neighborHopLimit || frame[icmpCodeOffset] != 0 {
-		return nil, Malformed
+		return target, false
 	}
-	target := netip.AddrFrom16([16]byte(frame[ndpTargetOffset:]))
-	if !ours(target) {
-		return nil, NotOurs
+	return netip.AddrFrom16([16]byte(frame[ndpTargetOffset:])), true
+}
+
+// readNDP returns the message in a frame if it keeps the rules of RFC 4861 sections 7.1.1 and 7.1.2.
+func readNDP(frame []byte) (p ndpPacket, ok bool) {
+	if p.target, ok = ndpTarget(frame); !ok || p.target.IsMulticast() {
+		return p, false
 	}
 	length := int(binary.BigEndian.Uint16(frame[ipv6PayloadOffset:]))
 	if len(frame) < icmpOffset+length || length < ndpFrameLength-icmpOffset {
-		return nil, Malformed
+		return p, false
 	}
-	source := netip.AddrFrom16([16]byte(frame[ipv6SourceOffset:]))
-	destination := netip.AddrFrom16([16]byte(frame[ipv6DestOffset:]))
+	p.source = netip.AddrFrom16([16]byte(frame[ipv6SourceOffset:]))
+	p.destination = netip.AddrFrom16([16]byte(frame[ipv6DestOffset:]))
 	payload := frame[icmpOffset : icmpOffset+length]
-	if checksum(source, destination, payload) != 0 {
-		return nil, Malformed
+	if checksum(p.source, p.destination, payload) != 0 {
+		return p, false
 	}
 	message, err := ndp.ParseMessage(payload)
 	if err != nil {
-		return nil, Malformed
+		return p, false
 	}
-	sender := net.HardwareAddr(frame[6:12])
-	switch {
-	case !l.forUs(net.HardwareAddr(frame[0:6])):
-		return nil, Ignored
-	case string(sender) == string(l.hardwareAddr):
-		return nil, Ignored // our own, come back
+	var options []ndp.Option
+	direction := ndp.Source
+	switch m := message.(type) {
+	case *ndp.NeighborSolicitation:
+		options = m.Options
+	case *ndp.NeighborAdvertisement:
+		p.advertisement, options, direction = true, m.Options, ndp.Target
+	default:
+		return p, false
 	}
-	solicitation, ok := message.(*ndp.NeighborSolicitation)
+	p.hardwareAddr = net.HardwareAddr(frame[6:12])
+	for _, o := range options {
+		if a, ok := o.(*ndp.LinkLayerAddress); ok && a.Direction == direction {
+			p.hardwareAddr = a.Addr
+			if p.source.IsUnspecified() && !p.advertisement {
+				return p, false
+			}
+		}
+	}
+	if !isHost(p.hardwareAddr) || p.source.IsMulticast() {
+		return p, false // a reply would go to everybody
+	}
+	if p.source.IsUnspecified() {
+		// Duplicate address detection (RFC 4862) asks the solicited-node group only.
+		group, err := ndp.SolicitedNodeMulticast(p.target)
+		return p, err == nil && !p.advertisement && p.destination == group
+	}
+	return p, true
+}
+
+// answerNDP decides what to do with a received frame, and makes the Neighbor Advertisement if one is due.
+// Frames about other addresses are told by their target, before anything is parsed or summed up.
+func answerNDP(frame []byte, l link, ours holder) outcome {
+	target, ok := ndpTarget(frame)
 	if !ok {
-		if _, ok := message.(*ndp.NeighborAdvertisement); ok {
-			return nil, Conflict // another host says that it has the address
-		}
-		return nil, Ignored
+		return outcome{verdict: Malformed}
 	}
-	for _, o := range solicitation.Options {
-		if a, ok := o.(*ndp.LinkLayerAddress); ok && a.Direction == ndp.Source {
-			sender = a.Addr
-		}
+	as, ok := ours(target)
+	if !ok {
+		return outcome{verdict: NotOurs}
 	}
-	to, solicited := source, true
-	if source.IsUnspecified() {
-		// Duplicate address detection by another host (RFC 4862): all nodes are told that the address has an
-		// owner. RFC 4861 section 7.1.1 allows it to the solicited-node group only.
-		if group, err := ndp.SolicitedNodeMulticast(target); err != nil || destination != group {
-			return nil, Malformed
-		}
-		to, solicited, sender = allNodes, false, multicastMAC(allNodes)
-	} else if source.IsMulticast() || isGroup(sender) || isZero(sender) {
-		return nil, Malformed
+	p, ok := readNDP(frame)
+	if !ok {
+		return outcome{verdict: Malformed}
 	}
-	reply, err := advertisement(target, l, to, sender, solicited)
-	if err != nil {
-		return nil, Malformed
+	usedAs, used := ours(p.source)
+	switch {
+	case !l.forUs(net.HardwareAddr(frame[:6])):
+		return outcome{verdict: Ignored}
+	case l.own(net.HardwareAddr(frame[6:12])), l.own(p.hardwareAddr):
+		return outcome{verdict: Ignored} // our own, come back, or a stand-in's for us
+	case same(p.hardwareAddr, as), used && same(p.hardwareAddr, usedAs):
+		return outcome{verdict: Ignored} // the node that we stand in for: it has the address
+	case p.advertisement:
+		return outcome{verdict: Contested, address: target, rival: p.hardwareAddr}
+	case used:
+		return outcome{verdict: Contested, address: p.source, rival: p.hardwareAddr}
 	}
-	return reply, Answered
+	if as == nil {
+		as = l.hardwareAddr
+	}
+	if !p.source.IsUnspecified() {
+		return outcome{verdict: Answered, reply: advertisement(target, l, as, p.source, p.hardwareAddr)}
+	}
+	// All nodes are told that the address has an owner (section 7.2.4).
+	o := outcome{verdict: Answered, reply: advertisement(target, l, as, allNodes, multicastMAC(allNodes))}
+	if isGroup(net.HardwareAddr(frame[:6])) { // by unicast it is another speaker's question whether we are there
+		o.verdict, o.address, o.rival = Defended, target, p.hardwareAddr
+	}
+	return o
 }
 
 // announceNDP returns an unsolicited Neighbor Advertisement to all nodes (RFC 4861 section 7.2.6).
-func announceNDP(address netip.Addr, l link) ([][]byte, error) {
-	frame, err := advertisement(address, l, allNodes, multicastMAC(allNodes), false)
-	return [][]byte{frame}, err
+func announceNDP(address netip.Addr, l link, as net.HardwareAddr) [][]byte {
+	return [][]byte{advertisement(address, l, as, allNodes, multicastMAC(allNodes))}
 }
 
-// advertisement builds a Neighbor Advertisement. Override is set: whoever has another hardware address for
-// the target in its cache is to take ours. The address itself is the source: it is ours to speak for, and
+// advertisement builds a Neighbor Advertisement which says that the target is at a hardware address: ours or,
+// where we stand in for another node, that node's. Override is set: whoever has another hardware address for
+// the target in its cache is to take this one. The address itself is the source: it is ours to speak for, and
 // it is there also on an interface without a link-local address.
-func advertisement(target netip.Addr, l link, to netip.Addr, toHW net.HardwareAddr, solicited bool) ([]byte, error) {
-	message := &ndp.NeighborAdvertisement{
-		Solicited: solicited, Override: true, TargetAddress: target,
-		Options: []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: l.hardwareAddr}},
+func advertisement(target netip.Addr, l link, as net.HardwareAddr, to netip.Addr, toHW net.HardwareAddr) []byte {
+	message := make([]byte, 32) // section 4.4, with one option of section 4.6.1
+	message[0] = typeAdvertisement
+	message[4] = 1 << 5 // Override
+	if !to.IsMulticast() {
+		message[4] |= 1 << 6 // Solicited
 	}
-	payload, err := ndp.MarshalMessageChecksum(message, target, to)
-	if err != nil {
-		return nil, fmt.Errorf("building a Neighbor Advertisement for %s: %w", target, err)
-	}
-	packet := make([]byte, ipv6Length, ipv6Length+len(payload))
+	copy(message[8:], target.AsSlice())
+	message[24], message[25] = 2, 1 // Target Link-Layer Address, of 8 octets
+	copy(message[26:], as)
+	return icmpFrame(message, target, to, toHW, l.hardwareAddr)
+}
+
+// icmpFrame puts an ICMPv6 message into a packet and a frame, and sums it up.
+func icmpFrame(message []byte, from, to netip.Addr, toHW, fromHW net.HardwareAddr) []byte {
+	frame, packet := ethernetFrame(toHW, fromHW, uint16(ethernet.EtherTypeIPv6), ipv6Length+len(message))
 	packet[0] = 6 << 4 // version; traffic class and flow label are zero
-	binary.BigEndian.PutUint16(packet[4:], uint16(len(payload)))
+	binary.BigEndian.PutUint16(packet[4:], uint16(len(message)))
 	packet[6], packet[7] = protocolICMPv6, neighborHopLimit
-	copy(packet[8:], target.AsSlice())
+	copy(packet[8:], from.AsSlice())
 	copy(packet[24:], to.AsSlice())
-	f := ethernet.Frame{
-		Destination: toHW, Source: l.hardwareAddr,
-		EtherType: ethernet.EtherTypeIPv6, Payload: append(packet, payload...),
-	}
-	frame, err := f.MarshalBinary()
-	if err != nil {
-		return nil, fmt.Errorf("building a frame for %s: %w", target, err)
-	}
-	return frame, nil
+	copy(packet[ipv6Length:], message)
+	binary.BigEndian.PutUint16(frame[icmpChecksumOffset:], checksum(from, to, message))
+	return frame
 }
 
 // multicastMAC maps an IPv6 multicast address to Ethernet (RFC 2464 section 7).
@@ -136,8 +183,8 @@ func multicastMAC(group netip.Addr) net.HardwareAddr {
 	return net.HardwareAddr{0x33, 0x33, b[12], b[13], b[14], b[15]}
 }
 
-// checksum returns the ICMPv6 checksum (RFC 4443 section 2.3) over a message that holds its own: zero if it
-// is right. A packet socket gets frames before the kernel has looked at them.
+// checksum returns the ICMPv6 checksum (RFC 4443 section 2.3) over a message: zero if it holds the right one
+// already. A packet socket gets frames before the kernel has looked at them.
 func checksum(source, destination netip.Addr, message []byte) uint16 {
 	sum := uint32(len(message)) + protocolICMPv6
 	add := func(b []byte) {
@@ -148,8 +195,9 @@ func checksum(source, destination netip.Addr, message []byte) uint16 {
 			sum += uint32(b[0]) << 8
 		}
 	}
-	add(source.AsSlice())
-	add(destination.AsSlice())
+	from, to := source.As16(), destination.As16()
+	add(from[:])
+	add(to[:])
 	add(message)
 	for sum>>16 != 0 {
 		sum = sum&0xffff + sum>>16

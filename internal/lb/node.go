@@ -3,6 +3,7 @@ package lb
 import (
 	"net"
 	"net/netip"
+	"time"
 )
 
 // Interface is what speakers tell each other of a node's network interface.
@@ -20,6 +21,19 @@ type NodeState struct {
 	// Version grows with each change, and when the speaker contradicts a Suspicion; the highest counts.
 	Version    uint64
 	Interfaces []Interface
+	// Starting is true until the speaker answers for what it owns.
+	Starting bool
+	Penalty  Penalty
+}
+
+// Penalty is what a node has got for being lost again and again (RFC 2439's figure of merit). The node itself
+// says it, so that all others choose alike.
+type Penalty struct {
+	Value float64
+	// At is when the value was right; it decays.
+	At time.Time
+	// Reuse is until when the node is suppressed; zero if it never was.
+	Reuse time.Time
 }
 
 // Suspicion says that a node's speaker is not heard any more. It holds until the speaker contradicts it by a
@@ -52,6 +66,10 @@ type GossipUpdate struct {
 	// Left and Lost are nodes that take part no longer: with a good-bye, and without.
 	Left, Lost []string
 	Suspicions []Suspicion
-	Claims     []Claim
-	Offers     []Offer
+	// Losses is how often others found this node itself to be lost.
+	Losses int
+	// Resting are nodes that were not heard here, but by others, who take only their speakers for gone.
+	Resting []NodeState
+	Claims  []Claim
+	Offers  []Offer
 }

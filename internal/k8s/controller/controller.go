@@ -41,8 +41,8 @@ type Controller struct {
 	Config
 	metrics  *metrics
 	recorder *k8s.Recorder
-	// The last two decide nothing about what a Service has already.
-	serviceWatch, poolWatch, namespaceWatch, advertisementWatch *k8s.Watch
+	// Namespaces and advertisements decide nothing about what a Service has already.
+	serviceWatch, poolWatch, namespaceWatch, advertisementWatch, speakerWatch *k8s.Watch
 
 	// following have synced when the handlers have been told of all that was there at first, in no order.
 	following []cache.ResourceEventHandlerRegistration
@@ -51,6 +51,7 @@ type Controller struct {
 	poolLister          listers.IPAddressPoolLister
 	namespaceLister     corelisters.NamespaceLister
 	advertisementLister listers.L2AdvertisementLister
+	speakerLister       listers.SpeakerLister
 	// queue is the present term's; nil while another controller leads.
 	queue atomic.Pointer[queue]
 }
@@ -65,11 +66,13 @@ func New(c Config) (*Controller, error) {
 		poolWatch:          k8s.WatchPools(c.Cluster, c.Log),
 		namespaceWatch:     k8s.WatchNamespaces(c.Cluster, c.Log),
 		advertisementWatch: k8s.WatchL2Advertisements(c.Cluster, c.Log),
+		speakerWatch:       k8s.WatchSpeakers(c.Cluster, c.Log),
 	}
 	r.serviceLister = corelisters.NewServiceLister(r.serviceWatch.GetIndexer())
 	r.poolLister = listers.NewIPAddressPoolLister(r.poolWatch.GetIndexer())
 	r.namespaceLister = corelisters.NewNamespaceLister(r.namespaceWatch.GetIndexer())
 	r.advertisementLister = listers.NewL2AdvertisementLister(r.advertisementWatch.GetIndexer())
+	r.speakerLister = listers.NewSpeakerLister(r.speakerWatch.GetIndexer())
 	all := func(i item) cache.ResourceEventHandlerFuncs {
 		return cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(any) { r.enqueue(i) },
@@ -88,6 +91,11 @@ func New(c Config) (*Controller, error) {
 		r.poolWatch:          pools,
 		r.namespaceWatch:     cache.ResourceEventHandlerFuncs{AddFunc: r.namespaceAdded, UpdateFunc: r.namespaceUpdated},
 		r.advertisementWatch: all(allStatuses),
+		r.speakerWatch: cache.ResourceEventHandlerFuncs{
+			AddFunc:    func(o any) { r.speakerChanged(nil, o) },
+			UpdateFunc: r.speakerChanged,
+			DeleteFunc: func(o any) { r.speakerChanged(o, nil) },
+		},
 	} {
 		following, err := watch.AddEventHandler(handler)
 		if err != nil {
@@ -100,7 +108,7 @@ func New(c Config) (*Controller, error) {
 
 // watches are all that has to be in memory before anything is decided.
 func (c *Controller) watches() []*k8s.Watch {
-	return []*k8s.Watch{c.serviceWatch, c.poolWatch, c.namespaceWatch, c.advertisementWatch}
+	return []*k8s.Watch{c.serviceWatch, c.poolWatch, c.namespaceWatch, c.advertisementWatch, c.speakerWatch}
 }
 
 // Run watches, and decides while it leads, until ctx ends.
@@ -168,6 +176,23 @@ func (c *Controller) poolUpdated(before, now any) {
 		return
 	}
 	c.enqueue(item{poolStatus, lb.Key{Name: is.Name}})
+}
+
+// speakerChanged has the pools read anew if other addresses are in use by foreign hosts than before: nothing
+// else that a speaker says of itself matters here.
+func (c *Controller) speakerChanged(before, now any) {
+	detected := func(object any) (list []v1alpha1.AddressConflict) {
+		if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+			object = gone.Obj
+		}
+		if s, ok := object.(*v1alpha1.Speaker); ok {
+			list = k8s.Detected(s)
+		}
+		return list
+	}
+	if !equality.Semantic.DeepEqual(detected(before), detected(now)) {
+		c.enqueue(allPools)
+	}
 }
 
 func (c *Controller) namespaceAdded(object any) {

@@ -3,7 +3,9 @@ package controller
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
@@ -20,6 +22,8 @@ import (
 type poolMemory struct {
 	conflicts []allocator.Conflict
 	problems  []string
+	// aside are the pool's addresses that are set aside, each with the host that uses it, in words.
+	aside []string
 	// scheduled is true while a look at the status is due, now or later.
 	scheduled bool
 	written   time.Time
@@ -35,7 +39,7 @@ func (t *term) readPools() {
 	objects, _ := t.poolLister.List(labels.Everything()) // a lister's List does not fail
 	pools := make([]lb.Pool, 0, len(objects))
 	t.selecting = false
-	present := make(map[string]*poolMemory, len(objects))
+	present, detects := make(map[string]*poolMemory, len(objects)), map[string]bool{}
 	for _, object := range objects {
 		pool, problems := k8s.Pool(object)
 		pools = append(pools, pool)
@@ -44,7 +48,8 @@ func (t *term) readPools() {
 		if memory == nil {
 			memory = &poolMemory{}
 		}
-		memory.problems, memory.conflicts = problems, nil
+		memory.problems, memory.conflicts, memory.aside = problems, nil, nil
+		detects[pool.Name] = object.Spec.ConflictDetection
 		present[pool.Name] = memory
 	}
 	for name := range t.pools {
@@ -54,12 +59,26 @@ func (t *term) readPools() {
 	}
 	t.pools = present
 
+	inUse := t.inUse()
+	t.aside = map[netip.Addr]string{}
+	for name, addresses := range k8s.SetAside(pools, func(pool string) bool { return detects[pool] }, inUse) {
+		for _, a := range addresses {
+			t.aside[a] = inUse[a]
+			t.pools[name].aside = append(t.pools[name].aside, inUse[a])
+		}
+	}
 	change := t.alloc.SetPools(pools)
 	for _, c := range change.Conflicts {
 		t.pools[c.Pool].conflicts = append(t.pools[c.Pool].conflicts, c)
 	}
 	for _, l := range change.Losses {
-		if k := t.known[l.Service]; k != nil {
+		k := t.known[l.Service]
+		if k == nil {
+			continue
+		}
+		if host, ok := t.aside[l.Address]; ok {
+			k.leave(l.Address, reasonAddressConflict, host)
+		} else {
 			k.leave(l.Address, "AddressLost", l.Message)
 		}
 	}
@@ -67,6 +86,30 @@ func (t *term) readPools() {
 	for name := range t.pools {
 		t.schedule(name)
 	}
+}
+
+// inUse are the addresses that foreign hosts use, and by whom; none before the Services have adopted what they
+// show.
+func (t *term) inUse() map[netip.Addr]string {
+	if !t.adopted {
+		return nil
+	}
+	speakers, _ := t.speakerLister.List(labels.Everything()) // a lister's List does not fail
+	return k8s.InUse(speakers)
+}
+
+// explainAside says of the addresses that a Service asks for and that are set aside who uses them, instead of
+// that no pool holds them.
+func (t *term) explainAside(asked []netip.Addr, refusals []allocator.Refusal) []allocator.Refusal {
+	refusals = slices.Clone(refusals)
+	for i, r := range refusals {
+		for _, a := range asked {
+			if host, ok := t.aside[a]; ok && r.Reason == allocator.ReasonNotInPool && strings.HasSuffix(r.Message, " "+a.String()) {
+				refusals[i] = allocator.Refusal{Reason: reasonAddressConflict, Message: host}
+			}
+		}
+	}
+	return refusals
 }
 
 // schedulePools has a look taken at the pools whose usage changed.
@@ -173,7 +216,7 @@ func (t *term) decidePoolStatus(name string) *job {
 	usage, _ := t.alloc.Usage(name)
 	t.metrics.pool(name, usage)
 	patch, events := poolChangeOf(pool, poolState{
-		usage: usage, retained: t.alloc.Retained(name), conflicts: memory.conflicts, problems: memory.problems,
+		usage: usage, retained: t.alloc.Retained(name), conflicts: memory.conflicts, problems: memory.problems, aside: memory.aside,
 		advertised: t.advertised(pool, memory, now),
 	}, now)
 	if patch == nil {

@@ -23,7 +23,9 @@ type poolState struct {
 	// conflicts are those in which this pool is the younger.
 	conflicts []allocator.Conflict
 	// problems are what cannot be read of the spec.
-	problems   []string
+	problems []string
+	// aside are the addresses that foreign hosts use, each with its host, in words.
+	aside      []string
 	advertised bool
 }
 
@@ -41,6 +43,9 @@ const (
 	reasonNotAdvertised = "NotAdvertised"
 	reasonAdvertised    = "Advertised"
 	reasonGivenUp       = "RetainedAddressGivenUp"
+	// Of Services too.
+	reasonAddressConflict = "AddressConflict"
+	reasonNoConflict      = "NoAddressConflict"
 )
 
 // poolChangeOf compares a pool's status with what is known of it. It returns a nil patch if they agree,
@@ -93,6 +98,8 @@ func poolChangeOf(pool *v1alpha1.IPAddressPool, s poolState, now time.Time) (pat
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonInvalidSpec, message)
 	case conflict != "":
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonConflicting, conflict)
+	case !s.usage[lb.IPv4].First.IsValid() && !s.usage[lb.IPv6].First.IsValid() && len(s.aside) > 0:
+		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonEmpty, "no address is left to give: foreign hosts use those that spec.excludeAddresses leaves")
 	case !s.usage[lb.IPv4].First.IsValid() && !s.usage[lb.IPv6].First.IsValid():
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonEmpty, "no address is left to give: spec.excludeAddresses has all of them")
 	case pool.Spec.Disabled:
@@ -103,6 +110,11 @@ func poolChangeOf(pool *v1alpha1.IPAddressPool, s poolState, now time.Time) (pat
 	trouble(v1alpha1.ConditionConflicting, reasonConflicting, conflict, true, reasonResolved, "all addresses of this pool are its own again")
 	trouble(v1alpha1.ConditionExhausted, reasonExhausted, describeExhaustion(s.usage), false, reasonAvailable,
 		"an address is free, or waits for a deleted Service and is given up when needed")
+	aside := ""
+	if len(s.aside) > 0 {
+		aside = k8s.Shorten("set aside: " + strings.Join(s.aside, "; "))
+	}
+	trouble(v1alpha1.ConditionAddressConflict, reasonAddressConflict, aside, true, reasonNoConflict, "no address is set aside any more")
 	unadvertised := ""
 	if !s.advertised {
 		unadvertised = "no L2Advertisement selects this pool: its addresses are assigned, and nobody answers for them"

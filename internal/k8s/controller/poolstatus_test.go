@@ -57,6 +57,8 @@ func TestChangeOfPool(t *testing.T) {
 	unreadable := poolState{advertised: true, usage: nine(1), problems: []string{"spec.addresses: 'a' is not an IP address"}}
 	full := poolState{advertised: true, usage: nine(9)}
 	silent := poolState{usage: nine(1)}
+	const host = "192.0.2.207 is in use by 02:00:00:00:00:09 (seen by node2 on eth0)"
+	aside := poolState{advertised: true, usage: nine(1), aside: []string{host}}
 	tests := []struct {
 		name       string
 		was        *poolState // nil: no status yet
@@ -90,6 +92,13 @@ func TestChangeOfPool(t *testing.T) {
 		{name: "an advertisement selects it", was: &silent, is: whole,
 			conditions: ready + "," + condition("NotAdvertised", "False", "Advertised", "an advertisement selects this pool"),
 			events:     "Normal Advertised: an advertisement selects this pool"},
+		{name: "an address is set aside", was: &whole, is: aside,
+			conditions: ready + "," + condition("AddressConflict", "True", "AddressConflict", "set aside: "+host),
+			events:     "Warning AddressConflict: set aside: " + host},
+		{name: "it is set aside still", was: &aside, is: poolState{advertised: true, usage: nine(1), aside: []string{host}}},
+		{name: "none is set aside any more", was: &aside, is: whole,
+			conditions: ready + "," + condition("AddressConflict", "False", "NoAddressConflict", "no address is set aside any more"),
+			events:     "Normal NoAddressConflict: no address is set aside any more"},
 		{name: "an entry that cannot be read", is: unreadable,
 			conditions: condition("Ready", "False", "InvalidSpec", "cannot be read and is left out: spec.addresses: 'a' is not an IP address"),
 			events:     "Warning InvalidSpec: cannot be read and is left out: spec.addresses: 'a' is not an IP address"},

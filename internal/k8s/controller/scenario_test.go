@@ -188,6 +188,16 @@ func (w *simulated) SetStatus(key lb.Key, ips []string) error {
 	return w.core.Tracker().Update(servicesGVR, svc, key.Namespace)
 }
 
+func (w *simulated) SetConflicts(node string, conflicts []v1alpha1.AddressConflict) error {
+	tracker := w.fairlead.Tracker()
+	s := &v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: node, UID: types.UID(node), ResourceVersion: w.next()}}
+	s.Status.Layer2 = &v1alpha1.Layer2Status{Conflicts: conflicts}
+	if _, err := tracker.Get(speakersGVR, "", node); apierrors.IsNotFound(err) {
+		return tracker.Create(speakersGVR, s, "")
+	}
+	return tracker.Update(speakersGVR, s, "")
+}
+
 func (w *simulated) Status(key lb.Key) (corev1.ServiceStatus, error) {
 	o, err := w.core.Tracker().Get(servicesGVR, key.Namespace, key.Name)
 	if err != nil {

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/allocator"
@@ -23,6 +24,10 @@ type term struct {
 	alloc *allocator.Allocator
 	known map[lb.Key]*known
 	pools map[string]*poolMemory
+	// aside are the addresses that are set aside because a foreign host uses them, and of each by whom.
+	// Nothing is before all Services have adopted what they show: one would keep such an address in its status.
+	aside   map[netip.Addr]string
+	adopted bool
 	// selecting is true if a pool selects namespaces by their labels.
 	selecting bool
 	// early are, by namespace, Services that were seen before their namespace was.
@@ -68,6 +73,10 @@ func (t *term) run(ctx context.Context) {
 	began := time.Now()
 	t.readPools()
 	services, adopted := t.adopt()
+	t.adopted = true
+	if len(t.inUse()) > 0 {
+		t.readPools()
+	}
 	t.Log.Info("leading", "services", services, "adopted", adopted, "took", time.Since(began).Round(time.Millisecond))
 
 	defer context.AfterFunc(ctx, func() {

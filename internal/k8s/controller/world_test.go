@@ -42,6 +42,7 @@ var (
 
 	namespacesGVR     = corev1.SchemeGroupVersion.WithResource("namespaces")
 	advertisementsGVR = v1alpha1.SchemeGroupVersion.WithResource("l2advertisements")
+	speakersGVR       = v1alpha1.SchemeGroupVersion.WithResource("speakers")
 )
 
 // world is an API server as far as the controller can tell: client-go's fake, with what that lacks and the

@@ -2,6 +2,8 @@ package plugin
 
 import (
 	"context"
+	"net/netip"
+	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
@@ -67,4 +69,46 @@ func LoadPlan(ctx context.Context, c *k8s.Cluster, class string, apply []Manifes
 	}
 	p, err := MakePlan(s, apply, remove)
 	return p, s.Notes, err
+}
+
+// LoadOwners reads who owns which address. Without the Services or the pools it is what the speakers say
+// alone.
+func LoadOwners(ctx context.Context, c *k8s.Cluster, class string) (*Ownership, []string, error) {
+	s, err := loadSegment(ctx, c, class)
+	if err != nil {
+		return nil, nil, err
+	}
+	return Owners(s), s.Notes, nil
+}
+
+// LoadAddressExplanation explains an address.
+func LoadAddressExplanation(ctx context.Context, c *k8s.Cluster, class string, a netip.Addr) (*AddressExplanation, []string, error) {
+	s, err := Load(ctx, c, class, "")
+	if err == nil {
+		err = s.LoadLayer2(ctx, c)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return ExplainAddress(s, a), s.Notes, nil
+}
+
+// loadSegment reads all that says who owns which address and why, and does without what may not be read but
+// for the Speakers.
+func loadSegment(ctx context.Context, c *k8s.Cluster, class string) (*Snapshot, error) {
+	s := &Snapshot{Class: class, Namespaces: map[string]map[string]string{}, Time: time.Now()}
+	var err error
+	if s.Pools, err = LoadPools(ctx, c); s.withheld("IPAddressPools", err) {
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.Services, err = LoadServices(ctx, c, ""); s.withheld("Services", err) {
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, s.LoadLayer2(ctx, c)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,9 +64,10 @@ type clients struct {
 func cluster(objects ...runtime.Object) (*k8s.Cluster, clients) {
 	var core, ours []runtime.Object
 	for _, o := range objects {
-		if _, is := o.(*v1alpha1.IPAddressPool); is {
+		switch o.(type) {
+		case *v1alpha1.IPAddressPool, *v1alpha1.L2Advertisement, *v1alpha1.Speaker:
 			ours = append(ours, o)
-		} else {
+		default:
 			core = append(core, o)
 		}
 	}
@@ -87,7 +89,8 @@ func TestLoad(t *testing.T) {
 	web := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "web", Labels: map[string]string{"team": "web"}}}
 	objects := func() []runtime.Object {
 		return []runtime.Object{web, selecting(pool("edge", "192.0.2.1")), sharing(service("web", "a", "192.0.2.1"), 80),
-			sharing(service("shop", "b", "192.0.2.1"), 443), service("shop", "c")}
+			sharing(service("shop", "b", "192.0.2.1"), 443), service("shop", "c"), speakerOf("node1", "192.0.2.1"), nodes("node1")[0],
+			&v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "main"}}}
 	}
 	services := func(c *k8s.Cluster) (string, []string, error) {
 		rows, notes, err := LoadServiceRows(context.Background(), c, "", "web")
@@ -113,6 +116,24 @@ func TestLoad(t *testing.T) {
 		}
 		return p.Summary.String(), notes, err
 	}
+	owners := func(c *k8s.Cluster) (string, []string, error) {
+		o, notes, err := LoadOwners(context.Background(), c, "")
+		if err != nil {
+			return "", notes, err
+		}
+		var out strings.Builder
+		_ = WriteOwners(&out, o, Format{})
+		return out.String(), notes, err
+	}
+	address := func(c *k8s.Cluster) (string, []string, error) {
+		e, notes, err := LoadAddressExplanation(context.Background(), c, "", netip.MustParseAddr("192.0.2.1"))
+		if err != nil {
+			return "", notes, err
+		}
+		var out strings.Builder
+		_ = WriteAddressExplanation(&out, e, Format{})
+		return out.String(), notes, err
+	}
 	tests := []struct {
 		name             string
 		run              func(*k8s.Cluster) (string, []string, error)
@@ -134,6 +155,15 @@ func TestLoad(t *testing.T) {
 		{name: "an explanation of nothing", run: explain(lb.Key{Namespace: "shop", Name: "z"}), fail: "there is no Service shop/z"},
 		{name: "an explanation needs the Services of all namespaces", run: explain(lb.Key{Namespace: "shop", Name: "c"}),
 			forbid: [3]string{"list", "services", ""}, fail: "you may not read Services in all namespaces"},
+		{name: "owners", run: owners, want: "192.0.2.1  shop/b +1  node1  eth0\n"},
+		{name: "owners without the Services are what speakers say alone", run: owners, forbid: [3]string{"list", "services", "*"},
+			want: "192.0.2.1  -        node1  eth0\n", note: "you may not read Services in all namespaces"},
+		{name: "owners without the Nodes", run: owners, forbid: [3]string{"list", "nodes", "*"}, want: "192.0.2.1  shop/b +1  node1  eth0\n",
+			note: `you may not read Nodes: nodes is forbidden: User "eve" cannot list resource "nodes": who may own which address is unknown`},
+		{name: "there are no owners without the Speakers", run: owners, forbid: [3]string{"list", "speakers", "*"}, fail: "you may not read Speakers"},
+		{name: "an address", run: address, want: "node1  owns it  1"},
+		{name: "an address without the advertisements", run: address, forbid: [3]string{"list", "l2advertisements", "*"},
+			want: "Which nodes may own it is unknown, without the L2Advertisements.", note: "you may not read L2Advertisements"},
 		{name: "a plan", run: plan, want: "3 Services: 2 kept, 0 moved, 0 lost, 0 pending, 1 newly assigned."},
 		{name: "a plan without the labels of namespaces", run: plan, forbid: [3]string{"list", "namespaces", "*"},
 			want: "3 Services: 2 kept", note: "you may not read namespaces: namespaces is forbidden"},

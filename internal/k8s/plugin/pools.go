@@ -119,7 +119,7 @@ func selectorTexts(selectors []lb.Selector) (texts []string) {
 // faults are what a pool's conditions complain of, each sentence once.
 func faults(p *v1alpha1.IPAddressPool) (list []Fault) {
 	conditions := p.Status.Conditions
-	for _, kind := range []string{v1alpha1.ConditionConflicting, v1alpha1.ConditionExhausted, v1alpha1.ConditionNotAdvertised} {
+	for _, kind := range []string{v1alpha1.ConditionConflicting, v1alpha1.ConditionExhausted, v1alpha1.ConditionNotAdvertised, v1alpha1.ConditionAddressConflict} {
 		if c := meta.FindStatusCondition(conditions, kind); c != nil && c.Status == metav1.ConditionTrue {
 			list = append(list, Fault{kind, c.Message})
 		}

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -120,7 +122,34 @@ func run(inputs map[string][]byte, command string) string {
 		} else {
 			err = WriteServices(&out, rows, f)
 		}
+	case "owners":
+		o := Owners(s)
+		var addresses []netip.Addr
+		var services []lb.Key
+		var node string
+		for _, word := range rest {
+			if a, err := lb.ParseAddr(word); err == nil {
+				addresses = append(addresses, a)
+			} else if key, err := lb.ParseKey(word); err == nil {
+				services = append(services, key)
+			} else {
+				node = strings.TrimPrefix(word, "--node=")
+			}
+		}
+		o, missing := o.Select(node, addresses, services)
+		if data != "" {
+			err = WriteData(&out, data, o)
+		} else {
+			err = WriteOwners(&out, o, f)
+		}
+		if len(missing) > 0 {
+			fmt.Fprintln(&out, "missing:", strings.Join(missing, " "))
+		}
 	case "explain":
+		if rest[0] == "address" {
+			err = WriteAddressExplanation(&out, ExplainAddress(s, netip.MustParseAddr(rest[1])), f)
+			break
+		}
 		var key lb.Key
 		if key, err = lb.ParseKey(rest[1]); err != nil {
 			break
@@ -154,6 +183,7 @@ func run(inputs map[string][]byte, command string) string {
 var testDecoder = func() runtime.Decoder {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(corev1.AddToScheme(scheme))
+	utilruntime.Must(discoveryv1.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 	return serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
 }()
@@ -173,9 +203,25 @@ func read(documents []byte) (*Snapshot, error) {
 			s.Namespaces[o.Name] = o.Labels
 		case *v1alpha1.IPAddressPool:
 			s.Pools = append(s.Pools, o)
+		case *corev1.Node:
+			s.Nodes = append(s.Nodes, o)
+		case *discoveryv1.EndpointSlice:
+			s.Slices = append(s.Slices, o)
+		case *v1alpha1.L2Advertisement:
+			s.Advertisements = append(s.Advertisements, o)
+		case *v1alpha1.Speaker:
+			s.Speakers = append(s.Speakers, o)
 		}
 	}
-	rand.Shuffle(len(s.Services), func(i, j int) { s.Services[i], s.Services[j] = s.Services[j], s.Services[i] })
-	rand.Shuffle(len(s.Pools), func(i, j int) { s.Pools[i], s.Pools[j] = s.Pools[j], s.Pools[i] })
+	shuffle(s.Services)
+	shuffle(s.Pools)
+	shuffle(s.Nodes)
+	shuffle(s.Slices)
+	shuffle(s.Advertisements)
+	shuffle(s.Speakers)
 	return s, nil
+}
+
+func shuffle[T any](list []T) {
+	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 }

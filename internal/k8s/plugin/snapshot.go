@@ -10,6 +10,7 @@ import (
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,6 +23,13 @@ type Snapshot struct {
 	// Services in any order. Those that are not Fairlead's may be among them.
 	Services []*corev1.Service
 	Pools    []*v1alpha1.IPAddressPool
+	// What the election of owners depends on besides, and what speakers say of themselves. See LoadLayer2.
+	Nodes          []*corev1.Node
+	Speakers       []*v1alpha1.Speaker
+	Advertisements []*v1alpha1.L2Advertisement
+	Slices         []*discoveryv1.EndpointSlice
+	// Unread are kinds of these that could not be read: what depends on them is unknown.
+	Unread []string
 	// Namespaces are labels by name. A namespace that is not here is unknown, and pools that select
 	// namespaces by labels are taken not to be for it.
 	Namespaces map[string]map[string]string
@@ -113,6 +121,70 @@ func (s *Snapshot) LoadNamespaces(ctx context.Context, c *k8s.Cluster, name stri
 		return nil
 	}
 	return trouble(what, err)
+}
+
+// LoadSpeakers lists the Speakers.
+func LoadSpeakers(ctx context.Context, c *k8s.Cluster) (speakers []*v1alpha1.Speaker, err error) {
+	err = list(ctx, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		return c.Fairlead.FairleadV1alpha1().Speakers().List(ctx, o)
+	}, metav1.ListOptions{}, func(object runtime.Object) { speakers = append(speakers, object.(*v1alpha1.Speaker)) })
+	if apierrors.IsNotFound(err) {
+		return nil, errors.New("the cluster has no Speakers: are Fairlead's custom resource definitions installed?")
+	}
+	return speakers, trouble("Speakers", err)
+}
+
+// LoadL2Advertisements lists the L2Advertisements.
+func LoadL2Advertisements(ctx context.Context, c *k8s.Cluster) (advertisements []*v1alpha1.L2Advertisement, err error) {
+	err = list(ctx, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		return c.Fairlead.FairleadV1alpha1().L2Advertisements().List(ctx, o)
+	}, metav1.ListOptions{}, func(object runtime.Object) {
+		advertisements = append(advertisements, object.(*v1alpha1.L2Advertisement))
+	})
+	return advertisements, trouble("L2Advertisements", err)
+}
+
+// LoadLayer2 lists the Speakers, and what else the speakers decide by. EndpointSlices are many: they are read
+// only if a Service has externalTrafficPolicy: Local. That something other than Speakers may not be read is a
+// note, not an error.
+func (s *Snapshot) LoadLayer2(ctx context.Context, c *k8s.Cluster) error {
+	var err error
+	if s.Speakers, err = LoadSpeakers(ctx, c); err != nil {
+		return err
+	}
+	optional := func(what string, page pager.ListPageFunc, each func(runtime.Object)) error {
+		err := trouble(what, list(ctx, page, metav1.ListOptions{}, each))
+		if s.withheld(what, err) {
+			return nil
+		}
+		return err
+	}
+	if s.Advertisements, err = LoadL2Advertisements(ctx, c); err != nil && !s.withheld("L2Advertisements", err) {
+		return err
+	}
+	if err := optional("Nodes", func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		return c.Core.CoreV1().Nodes().List(ctx, o)
+	}, func(object runtime.Object) { s.Nodes = append(s.Nodes, object.(*corev1.Node)) }); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(s.ours(), func(svc *corev1.Service) bool {
+		return svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
+	}) {
+		return nil
+	}
+	return optional("EndpointSlices", func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		return c.Core.DiscoveryV1().EndpointSlices(metav1.NamespaceAll).List(ctx, o)
+	}, func(object runtime.Object) { s.Slices = append(s.Slices, object.(*discoveryv1.EndpointSlice)) })
+}
+
+// withheld tells whether an error is that a kind of objects may not be read, and takes note of it.
+func (s *Snapshot) withheld(kind string, err error) bool {
+	if !apierrors.IsForbidden(err) {
+		return false
+	}
+	s.Unread = append(s.Unread, kind)
+	s.Notes = append(s.Notes, fmt.Sprintf("%v: who may own which address is unknown", err))
+	return true
 }
 
 // selectingPools are the names of the pools that select namespaces by labels.

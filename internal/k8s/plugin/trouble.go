@@ -12,18 +12,21 @@ import (
 )
 
 // trouble says in words why something could not be read from the API server. What names it: "Services".
-func trouble(what string, err error) error {
+func trouble(what string, err error) error { return troubleTo("read", what, err) }
+
+// troubleTo says in words why a thing could not be done with the API server: to read or to patch what is named.
+func troubleTo(do, what string, err error) error {
 	if err == nil {
 		return nil
 	}
 	if k8s.Answered(err) {
 		switch {
 		case apierrors.IsForbidden(err):
-			return fmt.Errorf("you may not read %s: %w", what, err)
+			return fmt.Errorf("you may not %s %s: %w", do, what, err)
 		case apierrors.IsUnauthorized(err):
 			return fmt.Errorf("the API server does not accept your credentials: %w", err)
 		}
-		return fmt.Errorf("reading %s: %w", what, err)
+		return fmt.Errorf("%sing %s: %w", do, what, err)
 	}
 	// The request's address is not worth a line, what became of it is.
 	var request *url.Error

@@ -6,6 +6,7 @@
 //	apply FILE...                create or update the objects of the files
 //	delete KIND [NAMESPACE/]NAME
 //	status NAMESPACE/NAME IP...  edit a Service's status by hand
+//	conflicts NODE [IP MAC INTERFACE]...  have a Speaker report that it found these in use, and no others
 //	stop, start                  the controller
 //	wait DURATION
 //	services FILE                compare what `kubectl fairlead services` prints
@@ -25,14 +26,17 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/k8s/plugin"
 	"github.com/fairlead-lb/fairlead/internal/lb"
 	"golang.org/x/tools/txtar"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Cluster is where a scenario runs.
@@ -43,6 +47,8 @@ type Cluster interface {
 	Status(service lb.Key) (corev1.ServiceStatus, error)
 	// SetStatus has a Service's status show addresses.
 	SetStatus(service lb.Key, ips []string) error
+	// SetConflicts has the Speaker of a node, made if there is none, report conflicts.
+	SetConflicts(node string, conflicts []v1alpha1.AddressConflict) error
 	Stop() error
 	Start() error
 	Wait(time.Duration)
@@ -97,7 +103,7 @@ type script struct {
 }
 
 func (s *script) do(command string, args []string) error {
-	least := map[string]int{"apply": 1, "delete": 2, "status": 1, "wait": 1, "services": 1, "status-of": 2, "pools": 1, "explain": 2, "plan": 2, "events": 3}
+	least := map[string]int{"apply": 1, "delete": 2, "status": 1, "conflicts": 1, "wait": 1, "services": 1, "status-of": 2, "pools": 1, "explain": 2, "plan": 2, "events": 3}
 	if len(args) < least[command] {
 		return fmt.Errorf("%s needs %d arguments", command, least[command])
 	}
@@ -117,6 +123,16 @@ func (s *script) do(command string, args []string) error {
 		return s.cluster.Delete(args[0], key(args[1]))
 	case "status":
 		return s.cluster.SetStatus(key(args[0]), args[1:])
+	case "conflicts":
+		conflicts := []v1alpha1.AddressConflict{}
+		for c := range slices.Chunk(args[1:], 3) {
+			if len(c) < 3 {
+				return fmt.Errorf("%s: a conflict is an address, a hardware address and an interface", c)
+			}
+			conflicts = append(conflicts, v1alpha1.AddressConflict{
+				Address: c[0], HardwareAddress: c[1], Interface: c[2], Since: metav1.NewTime(time.Now()), Detected: true})
+		}
+		return s.cluster.SetConflicts(args[0], conflicts)
 	case "stop":
 		return s.cluster.Stop()
 	case "start":

@@ -18,7 +18,7 @@ import (
 const lostFor = time.Minute
 
 // lostPatch takes from a lost speaker's status all that it says of the present.
-const lostPatch = `{"status": {"gossip": null, "layer2": null, "bgpSessions": null, "conditions": [
+const lostPatch = `{"status": {"gossip": null, "failureDetection": null, "layer2": null, "bgpSessions": null, "conditions": [
 	{"type": "Ready", "status": "False", "reason": "Lost", "message": %q, "lastTransitionTime": %q}]}}`
 
 // Lost has the object of another speaker marked: that one cannot do it any more, and its object would go on

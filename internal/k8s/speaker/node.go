@@ -4,7 +4,9 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/lb"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -13,14 +15,24 @@ import (
 // node is what matters of a Node.
 type node struct {
 	labels labels.Set
-	// barred says why the node must not own addresses; empty if it may.
+	// barred says why the node must not own addresses, by what the Node says of itself; empty if it may.
 	barred string
+	// unready is true while the condition Ready is False or Unknown, which it has been since then by the clock
+	// of who wrote it.
+	unready bool
+	since   time.Time
 	// addresses at which the node's speaker is reached, its InternalIPs.
 	addresses []netip.Addr
 }
 
-func newNode(object *corev1.Node) node {
-	n := node{labels: labels.Set(object.Labels), barred: barred(object)}
+// newNode reads a Node; cordoned nodes are drained if drainCordoned says so.
+func newNode(object *corev1.Node, drainCordoned bool) node {
+	n := node{labels: labels.Set(object.Labels), barred: barred(object, drainCordoned)}
+	for _, c := range object.Status.Conditions {
+		if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
+			n.unready, n.since = true, c.LastTransitionTime.Time
+		}
+	}
 	for _, a := range object.Status.Addresses {
 		if ip, err := lb.ParseAddr(a.Address); err == nil && a.Type == corev1.NodeInternalIP {
 			n.addresses = append(n.addresses, ip)
@@ -30,13 +42,25 @@ func newNode(object *corev1.Node) node {
 }
 
 func (n node) equal(other node) bool {
-	return maps.Equal(n.labels, other.labels) && n.barred == other.barred && slices.Equal(n.addresses, other.addresses)
+	return maps.Equal(n.labels, other.labels) && n.barred == other.barred && n.unready == other.unready &&
+		slices.Equal(n.addresses, other.addresses)
 }
 
 // barred returns why a node must own no address: what its administrator or its network says.
-func barred(object *corev1.Node) string {
+func barred(object *corev1.Node, drainCordoned bool) string {
 	if _, ok := object.Labels[corev1.LabelNodeExcludeBalancers]; ok {
 		return "label " + corev1.LabelNodeExcludeBalancers
+	}
+	if value, ok := object.Annotations[v1alpha1.AnnotationDrain]; ok && value != "false" {
+		return "annotation " + v1alpha1.AnnotationDrain
+	}
+	if drainCordoned && object.Spec.Unschedulable {
+		return "cordoned"
+	}
+	for _, t := range object.Spec.Taints {
+		if t.Key == corev1.TaintNodeOutOfService {
+			return "taint " + corev1.TaintNodeOutOfService
+		}
 	}
 	for _, c := range object.Status.Conditions {
 		if c.Type == corev1.NodeNetworkUnavailable && c.Status == corev1.ConditionTrue {
@@ -65,9 +89,25 @@ func trimNode(object any) (any, error) {
 	if !ok {
 		return object, nil // a tombstone
 	}
-	return &corev1.Node{
+	trimmed := &corev1.Node{
 		TypeMeta:   n.TypeMeta,
 		ObjectMeta: metav1Object(n),
-		Status:     corev1.NodeStatus{Addresses: n.Status.Addresses, Conditions: n.Status.Conditions},
-	}, nil
+		Spec:       corev1.NodeSpec{Unschedulable: n.Spec.Unschedulable},
+		Status:     corev1.NodeStatus{Addresses: n.Status.Addresses},
+	}
+	if drain, ok := n.Annotations[v1alpha1.AnnotationDrain]; ok {
+		trimmed.Annotations = map[string]string{v1alpha1.AnnotationDrain: drain}
+	}
+	for _, t := range n.Spec.Taints {
+		if t.Key == corev1.TaintNodeOutOfService {
+			trimmed.Spec.Taints = []corev1.Taint{{Key: t.Key, Value: t.Value, Effect: t.Effect}}
+		}
+	}
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady || c.Type == corev1.NodeNetworkUnavailable {
+			trimmed.Status.Conditions = append(trimmed.Status.Conditions,
+				corev1.NodeCondition{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime})
+		}
+	}
+	return trimmed, nil
 }

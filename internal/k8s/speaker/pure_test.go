@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/layer2"
@@ -65,10 +67,61 @@ func TestScope(t *testing.T) {
 	if s.Name != "ad" || !maps.Equal(s.Nodes, map[string]bool{"a": true}) || !slices.Equal(s.Interfaces, []string{"eth*"}) {
 		t.Errorf("scope %+v", s)
 	}
-	_, err = newAdvertisement(&v1alpha1.L2Advertisement{Spec: v1alpha1.L2AdvertisementSpec{
-		NodeSelectors: []v1alpha1.LabelSelector{{MatchExpressions: []v1alpha1.LabelSelectorRequirement{{Key: "x", Operator: "Near"}}}}}})
-	if err == nil {
-		t.Error("an operator that does not exist was read")
+	bad := []v1alpha1.LabelSelector{{MatchExpressions: []v1alpha1.LabelSelectorRequirement{{Key: "x", Operator: "Near"}}}}
+	for name, spec := range map[string]v1alpha1.L2AdvertisementSpec{
+		"nodeSelectors":          {NodeSelectors: bad},
+		"preferredNodeSelectors": {PreferredNodeSelectors: []v1alpha1.PreferredNodeSelector{{Weight: 1, Preference: bad[0]}}},
+	} {
+		if _, err := newAdvertisement(&v1alpha1.L2Advertisement{Spec: spec}); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("an operator that does not exist was read: %v", err)
+		}
+	}
+}
+
+func TestPreferredNodes(t *testing.T) {
+	a, err := newAdvertisement(&v1alpha1.L2Advertisement{
+		ObjectMeta: metav1.ObjectMeta{Name: "ad"},
+		Spec: v1alpha1.L2AdvertisementSpec{
+			NodeSelectors: match("edge", "yes"), BindAddress: true,
+			PreferredNodeSelectors: []v1alpha1.PreferredNodeSelector{
+				{Weight: 10, Preference: match("rack", "1")[0]}, {Weight: 5, Preference: match("uplink", "fast")[0]},
+			},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := a.scope(map[string]node{
+		"both":    {labels: labels.Set{"edge": "yes", "rack": "1", "uplink": "fast"}},
+		"one":     {labels: labels.Set{"edge": "yes", "uplink": "fast"}},
+		"none":    {labels: labels.Set{"edge": "yes"}},
+		"not one": {labels: labels.Set{"rack": "1", "uplink": "fast"}},
+	})
+	if want := map[string]int32{"both": 15, "one": 5}; !maps.Equal(s.Weights, want) || !s.Bind {
+		t.Errorf("weights %v, want %v; bind %v", s.Weights, want, s.Bind)
+	}
+}
+
+func TestRebalanceAsked(t *testing.T) {
+	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name, value string
+		want        bool
+	}{
+		{"just now", "2026-01-02T12:00:00Z", true},
+		{"in another zone", "2026-01-02T14:00:00+02:00", true},
+		{"a few minutes ago", "2026-01-02T11:50:01Z", true},
+		{"by a clock that is ahead", "2026-01-02T12:01:00Z", true},
+		{"long ago", "2026-01-02T11:50:00Z", false},
+		{"by a clock that is far ahead", "2027-01-02T12:00:00Z", false},
+		{"not asked", "", false},
+		{"not a time", "yes please", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := rebalanceAsked(tt.value, now); got != tt.want {
+				t.Error(got)
+			}
+		})
 	}
 }
 
@@ -108,31 +161,67 @@ func TestNode(t *testing.T) {
 		Status: corev1.NodeStatus{
 			Addresses: []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: "n"}, {Type: corev1.NodeInternalIP, Address: "192.0.2.1"},
 				{Type: corev1.NodeExternalIP, Address: "198.51.100.1"}, {Type: corev1.NodeInternalIP, Address: "2001:db8::1"}},
-			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionFalse}},
 		},
 	}
-	n := newNode(object)
+	n := newNode(object, false)
 	if n.barred != "" || len(n.addresses) != 2 {
 		t.Errorf("%+v", n)
-	}
-	trimmed := must(trimNode(object)).(*corev1.Node)
-	again := newNode(trimmed)
-	if !n.equal(again) || trimmed.UID != "u" {
-		t.Errorf("trimmed %+v, want %+v", again, n)
-	}
-	object.Labels[corev1.LabelNodeExcludeBalancers] = "" // the key counts, not the value
-	if n := newNode(object); n.barred == "" {
-		t.Error("the exclude label does not bar")
-	}
-	delete(object.Labels, corev1.LabelNodeExcludeBalancers)
-	object.Status.Conditions = append(object.Status.Conditions, corev1.NodeCondition{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue})
-	if n := newNode(object); n.barred != "condition NetworkUnavailable" {
-		t.Errorf("barred: %q", n.barred)
 	}
 	nodes := map[string]node{"self": n, "b": {addresses: []netip.Addr{netip.MustParseAddr("192.0.2.3"), netip.MustParseAddr("2001:db8::3")}},
 		"c": {addresses: []netip.Addr{netip.MustParseAddr("192.0.2.2")}}}
 	if got := fmt.Sprint(peers(nodes, "self", lb.IPv4)); got != "[192.0.2.2 192.0.2.3]" {
 		t.Errorf("peers %s", got)
+	}
+}
+
+func TestNodesThatMustOwnNothing(t *testing.T) {
+	annotated := func(value string) func(*corev1.Node) {
+		return func(n *corev1.Node) { n.Annotations = map[string]string{v1alpha1.AnnotationDrain: value, "other": "x"} }
+	}
+	tainted := func(key string) func(*corev1.Node) {
+		return func(n *corev1.Node) {
+			n.Spec.Taints = []corev1.Taint{{Key: "other"}, {Key: key, Value: "nodeshutdown", Effect: corev1.TaintEffectNoExecute}}
+		}
+	}
+	condition := func(kind corev1.NodeConditionType, status corev1.ConditionStatus) func(*corev1.Node) {
+		return func(n *corev1.Node) { n.Status.Conditions = []corev1.NodeCondition{{Type: kind, Status: status}} }
+	}
+	cordoned := func(n *corev1.Node) { n.Spec.Unschedulable = true }
+	for _, tt := range []struct {
+		name          string
+		change        func(*corev1.Node)
+		drainCordoned bool
+		want          string
+		unready       bool
+	}{
+		{"a node", func(*corev1.Node) {}, true, "", false},
+		{"the exclude label, whatever its value", func(n *corev1.Node) { n.Labels = map[string]string{corev1.LabelNodeExcludeBalancers: ""} },
+			false, "label node.kubernetes.io/exclude-from-external-load-balancers", false},
+		{"the drain annotation", annotated("true"), false, "annotation fairlead.dev/drain", false},
+		{"the drain annotation, empty", annotated(""), false, "annotation fairlead.dev/drain", false},
+		{"the drain annotation, taken back", annotated("false"), false, "", false},
+		{"cordoned, which is about Pods", cordoned, false, "", false},
+		{"cordoned, where that drains", cordoned, true, "cordoned", false},
+		{"out of service", tainted(corev1.TaintNodeOutOfService), false, "taint node.kubernetes.io/out-of-service", false},
+		{"other taints", tainted(corev1.TaintNodeUnschedulable), true, "", false},
+		{"no network", condition(corev1.NodeNetworkUnavailable, corev1.ConditionTrue), false, "condition NetworkUnavailable", false},
+		{"a network of which nothing is known", condition(corev1.NodeNetworkUnavailable, corev1.ConditionUnknown), false, "", false},
+		{"not Ready, which must last", condition(corev1.NodeReady, corev1.ConditionFalse), false, "", true},
+		{"not heard of, which must last", condition(corev1.NodeReady, corev1.ConditionUnknown), false, "", true},
+		{"Ready", condition(corev1.NodeReady, corev1.ConditionTrue), false, "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			object := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: "u"}}
+			tt.change(object)
+			n := newNode(object, tt.drainCordoned)
+			if n.barred != tt.want || n.unready != tt.unready {
+				t.Errorf("barred for %q, not Ready %v", n.barred, n.unready)
+			}
+			trimmed := must(trimNode(object)).(*corev1.Node)
+			if again := newNode(trimmed, tt.drainCordoned); !n.equal(again) || trimmed.UID != "u" {
+				t.Errorf("trimmed %+v, want %+v", again, n)
+			}
+		})
 	}
 }
 

@@ -3,8 +3,11 @@ package speaker
 import (
 	"fmt"
 	"maps"
+	"math"
 	"net/netip"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/layer2"
@@ -20,14 +23,21 @@ const (
 	mostLinks      = 64
 	mostPrefixes   = 64
 	mostInterfaces = 32 // of one address
+	mostSessions   = 64
+	mostSuppressed = 64
+	mostConflicts  = 64
 )
 
 // fewMembers may all write at once.
 const fewMembers = 16
 
-// wanted is the status as things are; conditions are those that the object has.
-func (s *Status) wanted(conditions []metav1.Condition) v1alpha1.SpeakerStatus {
-	status := speakerStatus(s.engine.Status(), s.members())
+// wanted is the status as things are; written is what the object has.
+func (s *Status) wanted(written v1alpha1.SpeakerStatus) v1alpha1.SpeakerStatus {
+	engine := s.engine.Status()
+	status := speakerStatus(engine, s.members())
+	if written.Layer2 != nil {
+		keepPenalties(status.Layer2.SuppressedNodes, written.Layer2.SuppressedNodes)
+	}
 	status.Version = s.version
 	others := 0
 	for _, name := range s.nodes.ListKeys() {
@@ -35,13 +45,14 @@ func (s *Status) wanted(conditions []metav1.Condition) v1alpha1.SpeakerStatus {
 			others++
 		}
 	}
-	status.Conditions = withCondition(conditions, ready(s.engine.State(), others))
+	status.Conditions = withCondition(written.Conditions, ready(s.engine.State(), others))
+	status.Conditions = withConflicts(status.Conditions, engine.Conflicts)
 	return status
 }
 
 // stopped is the status of a speaker that was told to stop.
 func (s *Status) stopped(conditions []metav1.Condition) v1alpha1.SpeakerStatus {
-	return v1alpha1.SpeakerStatus{Version: s.version, Conditions: withCondition(conditions, metav1.Condition{
+	return v1alpha1.SpeakerStatus{Version: s.version, Conditions: withCondition(withConflicts(conditions, nil), metav1.Condition{
 		Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: "Stopped", Message: "the speaker was told to stop",
 	})}
 }
@@ -72,8 +83,8 @@ func ready(state layer2.State, others int) metav1.Condition {
 }
 
 // canWait tells whether a status differs from the written one only in what it says of others, such that many
-// speakers have the same to write at the same time: who takes part, and how many nodes there are. A few
-// speakers need not wait to say who takes part.
+// speakers have the same to write at the same time: who takes part, who is suppressed, and how many nodes
+// there are. A few speakers need not wait to say who takes part.
 func canWait(written, wanted v1alpha1.SpeakerStatus) bool {
 	return equality.Semantic.DeepEqual(ofItself(written), ofItself(wanted)) &&
 		(wanted.Gossip.Members > fewMembers || !equality.Semantic.DeepEqual(written.Conditions, wanted.Conditions))
@@ -82,11 +93,28 @@ func canWait(written, wanted v1alpha1.SpeakerStatus) bool {
 // ofItself is what a status says of its speaker alone.
 func ofItself(s v1alpha1.SpeakerStatus) v1alpha1.SpeakerStatus {
 	s.Gossip = nil
+	if s.Layer2 != nil {
+		layer2 := *s.Layer2
+		layer2.SuppressedNodes = nil
+		s.Layer2 = &layer2
+	}
 	s.Conditions = slices.Clone(s.Conditions)
 	for i := range s.Conditions {
 		s.Conditions[i].Message = ""
 	}
 	return s
+}
+
+// keepPenalties takes over what was written of the nodes that are still to be reused at the same time: their
+// penalty has only decayed.
+func keepPenalties(wanted, written []v1alpha1.SuppressedNode) {
+	for i, w := range wanted {
+		for _, before := range written {
+			if w.Node == before.Node && w.ReuseTime.Sub(before.ReuseTime.Time).Abs() <= 2*time.Second {
+				wanted[i] = before
+			}
+		}
+	}
 }
 
 // withCondition returns conditions with one set; the time of its last transition stays if its status does.
@@ -96,11 +124,32 @@ func withCondition(conditions []metav1.Condition, c metav1.Condition) []metav1.C
 	return conditions
 }
 
+// withConflicts returns conditions with or without the one that says that foreign hosts use addresses.
+func withConflicts(conditions []metav1.Condition, conflicts []layer2.ConflictReport) []metav1.Condition {
+	conditions = slices.Clone(conditions)
+	if len(conflicts) == 0 {
+		meta.RemoveStatusCondition(&conditions, v1alpha1.ConditionAddressConflict)
+		return conditions
+	}
+	const named = 5
+	var parts []string
+	for _, c := range conflicts[:min(len(conflicts), named)] {
+		parts = append(parts, fmt.Sprintf("%s is in use by %s, seen on %s", c.Address, c.HardwareAddr, c.Interface))
+	}
+	if more := len(conflicts) - named; more > 0 {
+		parts = append(parts, fmt.Sprintf("%d more", more))
+	}
+	return withCondition(conditions, metav1.Condition{
+		Type: v1alpha1.ConditionAddressConflict, Status: metav1.ConditionTrue, Reason: "ForeignHost", Message: strings.Join(parts, "; "),
+	})
+}
+
 // speakerStatus puts into the API's form what the engine shows.
 func speakerStatus(engine layer2.Status, members []string) v1alpha1.SpeakerStatus {
 	status := v1alpha1.SpeakerStatus{
-		Gossip: &v1alpha1.GossipStatus{Members: int32(len(members)), Truncated: len(members) > mostMembers, Names: members[:min(len(members), mostMembers)]},
-		Layer2: &v1alpha1.Layer2Status{Owned: int32(len(engine.Owned)), Truncated: len(engine.Owned) > mostAddresses},
+		Gossip:           &v1alpha1.GossipStatus{Members: int32(len(members)), Truncated: len(members) > mostMembers, Names: members[:min(len(members), mostMembers)]},
+		FailureDetection: failureDetection(engine),
+		Layer2:           layer2Status(engine),
 	}
 	for _, l := range engine.Links[:min(len(engine.Links), mostLinks)] {
 		i := v1alpha1.SpeakerInterface{Name: l.Name, HardwareAddress: l.HardwareAddr.String()}
@@ -109,12 +158,57 @@ func speakerStatus(engine layer2.Status, members []string) v1alpha1.SpeakerStatu
 		}
 		status.Interfaces = append(status.Interfaces, i)
 	}
-	owned := slices.SortedFunc(maps.Keys(engine.Owned), netip.Addr.Compare)
-	for _, a := range owned[:min(len(owned), mostAddresses)] {
-		o := engine.Owned[a]
-		interfaces := o.Interfaces[:min(len(o.Interfaces), mostInterfaces)]
-		status.Layer2.Addresses = append(status.Layer2.Addresses,
-			v1alpha1.Layer2Address{Address: a.String(), Service: o.Service.String(), Interfaces: interfaces})
+	return status
+}
+
+func failureDetection(engine layer2.Status) *v1alpha1.FailureDetectionStatus {
+	if engine.Detection == "" && len(engine.Sessions) == 0 {
+		return nil
+	}
+	status := &v1alpha1.FailureDetectionStatus{Timing: engine.Detection, Truncated: len(engine.Sessions) > mostSessions}
+	for _, s := range engine.Sessions[:min(len(engine.Sessions), mostSessions)] {
+		session := v1alpha1.FailureDetectionSession{Node: s.Node, State: v1alpha1.FailureDetectionDown}
+		if s.Up {
+			session.State = v1alpha1.FailureDetectionUp
+		}
+		if !s.Since.IsZero() {
+			since := seconds(s.Since)
+			session.Since = &since
+		}
+		status.Sessions = append(status.Sessions, session)
 	}
 	return status
 }
+
+func layer2Status(engine layer2.Status) *v1alpha1.Layer2Status {
+	status := &v1alpha1.Layer2Status{Truncated: len(engine.Owned) > mostAddresses}
+	for _, o := range engine.Owned {
+		if o.For == "" {
+			status.Owned++
+		} else {
+			status.StandingIn++
+		}
+	}
+	addresses := slices.SortedFunc(maps.Keys(engine.Owned), netip.Addr.Compare)
+	for _, a := range addresses[:min(len(addresses), mostAddresses)] {
+		o := engine.Owned[a]
+		interfaces := o.Interfaces[:min(len(o.Interfaces), mostInterfaces)]
+		status.Addresses = append(status.Addresses,
+			v1alpha1.Layer2Address{Address: a.String(), Service: o.Service.String(), For: o.For, Interfaces: interfaces})
+	}
+	for _, d := range engine.Damped[:min(len(engine.Damped), mostSuppressed)] {
+		status.SuppressedNodes = append(status.SuppressedNodes, v1alpha1.SuppressedNode{
+			Node: d.Node, Penalty: int32(min(max(d.Penalty, 0), math.MaxInt32)), ReuseTime: seconds(d.Reuse),
+		})
+	}
+	for _, c := range engine.Conflicts[:min(len(engine.Conflicts), mostConflicts)] {
+		status.Conflicts = append(status.Conflicts, v1alpha1.AddressConflict{
+			Address: c.Address.String(), HardwareAddress: c.HardwareAddr.String(), Interface: c.Interface,
+			Service: c.Service.String(), Since: seconds(c.Since), Detected: c.Detected,
+		})
+	}
+	return status
+}
+
+// seconds is a time as the API server gives it back.
+func seconds(t time.Time) metav1.Time { return metav1.NewTime(t.Truncate(time.Second)) }

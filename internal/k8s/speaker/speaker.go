@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"sync"
+	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/allocator"
@@ -28,10 +30,12 @@ type Config struct {
 	// Class is --load-balancer-class.
 	Class   string
 	Version string
-	Cluster *k8s.Cluster
-	Engine  *layer2.Engine
-	Events  *k8s.Recorder
-	Log     *slog.Logger
+	// DrainCordoned is --drain-cordoned: a node that is cordoned owns nothing.
+	DrainCordoned bool
+	Cluster       *k8s.Cluster
+	Engine        *layer2.Engine
+	Events        *k8s.Recorder
+	Log           *slog.Logger
 }
 
 // Speaker tells the engine what the API server knows.
@@ -40,14 +44,29 @@ type Speaker struct {
 	queue  workqueue.TypedInterface[item]
 
 	services, slices, nodes, pools, advertisements *k8s.Watch
-	// tell is the engine's Update.
-	tell func(func(*layer2.Elector))
+	// tell is the engine's Update; links are the engine's, nil until they are known; record writes an event.
+	tell   func(func(*layer2.Elector))
+	links  func() []layer2.Link
+	record func(k8s.Event)
+	// reached returns nil while the API server answers.
+	reached func() error
+	// rebalance has this node give its surplus of a scope away.
+	rebalance func(scope string)
+
+	mu   sync.Mutex
+	bars map[string]string // what the engine was told of each node: why it must own nothing
 
 	// The rest is the loop's alone.
 	byPool     *allocator.Allocator // which pool an address is of, by the same rule as the controller's
 	poolLabels map[string]labels.Set
+	probing    map[string]bool // pools with spec.conflictDetection
 	adverts    map[string]*advertisement
+	rebalanced map[string]string // the last request of each advertisement
+	missed     map[string]int64  // the generation of each of which it was told that it names no interface here
 	known      map[string]node
+	unready    readiness
+	lasting    map[string]bool           // who has not been Ready for too long
+	reviewing  *time.Timer               // for the next look at unready
 	shown      map[lb.Key][]netip.Addr   // what each Service's status has
 	vips       map[netip.Addr]layer2.VIP // what the engine was told
 	// peersChanged is told where the other nodes are.
@@ -66,7 +85,9 @@ const (
 	kindService kind = iota
 	kindNode
 	kindAdvertisement
-	kindPools // all of them: they are few, and which one an address is of depends on the others
+	kindPools      // all of them: they are few, and which one an address is of depends on the others
+	kindReadiness  // who has not been Ready for too long
+	kindInterfaces // this node's
 )
 
 const (
@@ -78,10 +99,16 @@ const (
 func New(c Config) *Speaker {
 	s := &Speaker{
 		config: c, queue: workqueue.NewTyped[item](), byPool: allocator.New(),
-		poolLabels: map[string]labels.Set{}, adverts: map[string]*advertisement{}, known: map[string]node{},
-		shown: map[lb.Key][]netip.Addr{}, vips: map[netip.Addr]layer2.VIP{},
-		tell: c.Engine.Update, peersChanged: func(map[string]node) {},
+		poolLabels: map[string]labels.Set{}, probing: map[string]bool{}, adverts: map[string]*advertisement{},
+		rebalanced: map[string]string{}, missed: map[string]int64{}, known: map[string]node{}, unready: readiness{},
+		bars: map[string]string{}, reviewing: time.NewTimer(0), shown: map[lb.Key][]netip.Addr{}, vips: map[netip.Addr]layer2.VIP{},
+		tell: c.Engine.Update, links: func() []layer2.Link { return c.Engine.Status().Links },
+		record: c.Events.Record, reached: c.Cluster.Reached, peersChanged: func(map[string]node) {},
 	}
+	s.rebalance = func(scope string) {
+		c.Engine.Update(func(e *layer2.Elector) { e.Rebalance(scope, time.Now()) })
+	}
+	s.reviewing.Stop()
 	s.services = k8s.WatchServices(c.Cluster, c.Log)
 	s.index(s.services, byIP, func(object any) ([]string, error) {
 		svc, ok := object.(*corev1.Service)
@@ -149,13 +176,14 @@ func (s *Speaker) follow(w *k8s.Watch, of func(metav1.Object) item) {
 }
 
 // onlyStatus tells whether an update of one of our own resources changed nothing but its status, which the
-// controller writes and nobody here reads. Trimmed Nodes and EndpointSlices have no generation; of Services
-// it is the status that matters here.
+// controller writes and nobody here reads, or annotations other than ours. Trimmed Nodes and EndpointSlices
+// have no generation; of Services it is the status that matters here.
 func onlyStatus(before, now any) bool {
 	b, ok := before.(metav1.Object)
 	n, also := now.(metav1.Object)
 	return ok && also && n.GetGeneration() > 0 && b.GetGeneration() == n.GetGeneration() &&
-		b.GetUID() == n.GetUID() && maps.Equal(b.GetLabels(), n.GetLabels())
+		b.GetUID() == n.GetUID() && maps.Equal(b.GetLabels(), n.GetLabels()) &&
+		b.GetAnnotations()[v1alpha1.AnnotationRebalance] == n.GetAnnotations()[v1alpha1.AnnotationRebalance]
 }
 
 // Watches are the tasks that have to run beside the speaker's own.
@@ -186,7 +214,10 @@ func (s *Speaker) Prepare(ctx context.Context) error {
 		s.setNode(k8s.Key(o.(*corev1.Node)))
 	}
 	for _, o := range s.advertisements.GetStore().List() {
-		s.readAdvertisement(o.(*v1alpha1.L2Advertisement))
+		advertisement := o.(*v1alpha1.L2Advertisement)
+		s.readAdvertisement(advertisement)
+		// What was asked for before is not done again: the start of a speaker moves nothing.
+		s.rebalanced[advertisement.Name] = advertisement.Annotations[v1alpha1.AnnotationRebalance]
 	}
 	s.setAllServices()
 	return nil
@@ -198,7 +229,7 @@ func (s *Speaker) Addresses() []netip.Addr {
 	if !exists {
 		return nil
 	}
-	return newNode(object.(*corev1.Node)).addresses
+	return newNode(object.(*corev1.Node), false).addresses
 }
 
 // FollowPeers has tell called, now and at each change, with the addresses of the other nodes in one family.
@@ -225,6 +256,10 @@ func (s *Speaker) Run(ctx context.Context) error {
 			s.setAdvertisement(i.key)
 		case kindPools:
 			s.setPools()
+		case kindReadiness:
+			s.review()
+		case kindInterfaces:
+			s.missInterfaces()
 		}
 		s.queue.Done(i)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -48,9 +49,14 @@ type Status struct {
 	own     *k8s.Watch
 	kick    chan struct{}
 
-	// These two are the loop's alone.
+	// record writes an event; sharersOf returns the Services that have an address.
+	record    func(k8s.Event)
+	sharersOf func(netip.Addr) []*corev1.Service
+
+	// These are the loop's alone.
 	last *v1alpha1.Speaker // as the API server answered it
 	due  time.Time         // when a change that waits is written, zero if none does
+	told layer2.Status     // the one of which was told last
 
 	mu   sync.Mutex
 	lost map[string]time.Time // speakers whose objects are to be marked, since when
@@ -67,6 +73,7 @@ type engine interface {
 // that take part in gossip, sorted.
 func (s *Speaker) NewStatus(members func() []string) *Status {
 	status := newStatus(s.config, s.config.Engine, s.nodes.GetStore(), members)
+	status.sharersOf = s.sharersOf
 	_, err := s.nodes.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) { status.Kick() }, DeleteFunc: func(any) { status.Kick() },
 	})
@@ -79,7 +86,8 @@ func (s *Speaker) NewStatus(members func() []string) *Status {
 func newStatus(c Config, e engine, nodes cache.Store, members func() []string) *Status {
 	s := &Status{
 		node: c.Node, version: c.Version, cluster: c.Cluster, log: c.Log, engine: e, members: members, nodes: nodes,
-		kick: make(chan struct{}, 1), lost: map[string]time.Time{},
+		kick: make(chan struct{}, 1), lost: map[string]time.Time{}, record: c.Events.Record,
+		sharersOf: func(netip.Addr) []*corev1.Service { return nil },
 	}
 	own := informers.NewFilteredSpeakerInformer(c.Cluster.Fairlead, 0, cache.Indexers{}, func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", c.Node).String()
@@ -158,6 +166,7 @@ func (s *Status) Run(ctx context.Context) error {
 // look writes what has to be written now. It returns when to look again though nothing should change, zero
 // if there is no need to.
 func (s *Status) look(ctx context.Context) (again time.Time, err error) {
+	s.tell(s.engine.Status())
 	due, failure := s.writeOwn(ctx)
 	expiry, failures := s.markLost(ctx)
 	if err := errors.Join(failure, failures); err != nil {
@@ -178,7 +187,7 @@ func (s *Status) writeOwn(ctx context.Context) (again time.Time, err error) {
 		}
 		s.last = current
 	}
-	wanted := s.wanted(current.Status.Conditions)
+	wanted := s.wanted(current.Status)
 	now := time.Now()
 	switch {
 	case equality.Semantic.DeepEqual(current.Status, wanted):

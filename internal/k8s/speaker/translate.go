@@ -1,7 +1,10 @@
 package speaker
 
 import (
+	"fmt"
 	"maps"
+	"strings"
+	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
@@ -20,26 +23,37 @@ func (s *Speaker) setNode(key lb.Key) {
 			return
 		}
 		delete(s.known, key.Name)
+		delete(s.unready, key.Name)
+		s.unbar(key.Name)
 		s.tell(func(e *layer2.Elector) { e.RemoveNode(key.Name) })
+		s.review()
 	} else {
-		n := newNode(object.(*corev1.Node))
+		n := newNode(object.(*corev1.Node), s.config.DrainCordoned)
 		if known && n.equal(old) {
 			return // a heartbeat
 		}
 		s.known[key.Name] = n
-		s.tell(func(e *layer2.Elector) { e.Bar(key.Name, n.barred) })
+		s.unready.set(key.Name, n, !known, time.Now())
+		if n.unready != old.unready || (!known && len(s.unready) > 0) {
+			s.review() // how many of how many are not Ready matters for all
+		} else {
+			s.bar(key.Name)
+		}
 		if known && maps.Equal(n.labels, old.labels) {
 			s.peersChanged(s.known)
 			return
 		}
 	}
 	for _, a := range s.adverts {
-		_, now := s.known[key.Name]
+		n, now := s.known[key.Name]
 		before := known && a.allows(old.labels)
-		if now = now && a.allows(s.known[key.Name].labels); now != before {
+		if now = now && a.allows(n.labels); now != before || (now && a.weight(n.labels) != a.weight(old.labels)) {
 			scope := a.scope(s.known)
 			s.tell(func(e *layer2.Elector) { e.SetScope(scope) })
 		}
+	}
+	if key.Name == s.config.Node {
+		s.missInterfaces()
 	}
 	s.peersChanged(s.known)
 }
@@ -49,13 +63,23 @@ func (s *Speaker) setNode(key lb.Key) {
 func (s *Speaker) setAdvertisement(key lb.Key) {
 	object, exists, _ := s.advertisements.GetStore().GetByKey(key.Name)
 	if exists {
-		if s.readAdvertisement(object.(*v1alpha1.L2Advertisement)) {
+		advertisement := object.(*v1alpha1.L2Advertisement)
+		if s.readAdvertisement(advertisement) {
 			s.setAllServices()
 		}
+		if value := advertisement.Annotations[v1alpha1.AnnotationRebalance]; value != s.rebalanced[key.Name] {
+			s.rebalanced[key.Name] = value
+			if rebalanceAsked(value, time.Now()) {
+				s.rebalance(key.Name)
+			}
+		}
+		s.missInterfaces()
 		return
 	}
 	if _, known := s.adverts[key.Name]; known {
 		delete(s.adverts, key.Name)
+		delete(s.rebalanced, key.Name)
+		delete(s.missed, key.Name)
 		s.setAllServices()
 		s.tell(func(e *layer2.Elector) { e.RemoveScope(key.Name) })
 	}
@@ -83,7 +107,7 @@ func (s *Speaker) setPools() {
 
 func (s *Speaker) readPools() {
 	var pools []lb.Pool
-	s.poolLabels = map[string]labels.Set{}
+	s.poolLabels, s.probing = map[string]labels.Set{}, map[string]bool{}
 	for _, o := range s.pools.GetStore().List() {
 		object := o.(*v1alpha1.IPAddressPool)
 		pool, problems := k8s.Pool(object)
@@ -92,6 +116,39 @@ func (s *Speaker) readPools() {
 		}
 		pools = append(pools, pool)
 		s.poolLabels[object.Name] = labels.Set(object.Labels)
+		s.probing[object.Name] = object.Spec.ConflictDetection
 	}
 	s.byPool.SetPools(pools)
+}
+
+// missInterfaces tells of the advertisements that name interfaces and select this node, which has none of
+// them: once for each generation of an advertisement, and not before the interfaces are known.
+func (s *Speaker) missInterfaces() {
+	links := s.links()
+	if len(links) == 0 {
+		return
+	}
+	for name, a := range s.adverts {
+		if n, known := s.known[s.config.Node]; !known || !a.allows(n.labels) || a.reaches(links) {
+			continue
+		}
+		object, exists, _ := s.advertisements.GetStore().GetByKey(name)
+		if !exists {
+			continue
+		}
+		o := object.(*v1alpha1.L2Advertisement)
+		if told, ok := s.missed[name]; ok && told == o.Generation {
+			continue
+		}
+		s.missed[name] = o.Generation
+		message := fmt.Sprintf("node %s has no interface that matches spec.interfaces, %s: it answers for none of these addresses",
+			s.config.Node, k8s.Shorten(strings.Join(a.interfaces, ", ")))
+		s.config.Log.Warn("no interface matches an advertisement", "advertisement", name, "interfaces", a.interfaces)
+		s.record(k8s.Event{
+			About: corev1.ObjectReference{
+				APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "L2Advertisement", Name: name, UID: o.UID, ResourceVersion: o.ResourceVersion,
+			},
+			Warning: true, Reason: "NoInterface", Message: message,
+		})
+	}
 }

@@ -81,7 +81,7 @@ func (s *Speaker) vipOf(address netip.Addr) (v layer2.VIP, ok bool) {
 		return layer2.VIP{}, false
 	}
 	oldest := sharers[0]
-	v = layer2.VIP{Address: address, Service: k8s.Key(oldest)}
+	v = layer2.VIP{Address: address, Service: k8s.Key(oldest), Probe: s.probing[pool]}
 	for name, a := range s.adverts {
 		if slices.ContainsFunc(sharers, func(svc *corev1.Service) bool {
 			return a.covers(pool, s.poolLabels[pool], labels.Set(svc.Labels))
@@ -140,7 +140,7 @@ func (s *Speaker) slicesOf(key lb.Key) (list []*discoveryv1.EndpointSlice) {
 
 // sameVIP tells whether the election would see no difference.
 func sameVIP(a, b layer2.VIP) bool {
-	return a.Address == b.Address && a.Service == b.Service && slices.Equal(a.Scopes, b.Scopes) &&
+	return a.Address == b.Address && a.Service == b.Service && a.Probe == b.Probe && slices.Equal(a.Scopes, b.Scopes) &&
 		(a.Endpoints == nil) == (b.Endpoints == nil) && maps.Equal(a.Endpoints, b.Endpoints)
 }
 

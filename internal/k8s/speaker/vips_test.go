@@ -27,8 +27,10 @@ import (
 // counts what the engine is told.
 type vipWorld struct {
 	*Speaker
-	t    *testing.T
-	told int
+	t      *testing.T
+	told   int
+	here   []layer2.Link // this node's interfaces
+	events []string
 }
 
 func newVIPWorld(t *testing.T) *vipWorld {
@@ -38,6 +40,10 @@ func newVIPWorld(t *testing.T) *vipWorld {
 		Log: slog.New(slog.DiscardHandler),
 	})
 	w.tell = func(func(*layer2.Elector)) { w.told++ }
+	w.links = func() []layer2.Link { return w.here }
+	w.record = func(e k8s.Event) {
+		w.events = append(w.events, fmt.Sprintf("%s %s %s: %s", e.About.Kind, e.About.Name, e.Reason, e.Message))
+	}
 	w.put(w.pools.GetStore(), &v1alpha1.IPAddressPool{
 		ObjectMeta: metav1.ObjectMeta{Name: "edge"},
 		Spec:       v1alpha1.IPAddressPoolSpec{Addresses: []v1alpha1.AddressRange{"192.0.2.0/24"}},
@@ -301,7 +307,7 @@ func TestOwnerEventsReachAllThatShare(t *testing.T) {
 	var got []string
 	for _, from := range []string{"", "m"} {
 		c := layer2.Change{Address: netip.MustParseAddr(a), Claimed: true, From: from, Interfaces: []string{"eth0"}}
-		for _, e := range w.ownerEvents(c) {
+		for _, e := range w.ownerEvents(c, "") {
 			got = append(got, fmt.Sprintf("%s %s: %s", e.About.Name, e.Reason, e.Message))
 		}
 	}
@@ -313,5 +319,42 @@ func TestOwnerEventsReachAllThatShare(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("events %q, want %q", got, want)
+	}
+}
+
+func TestWhyAnAddressMoved(t *testing.T) {
+	for _, tt := range []struct{ name, cause, barred, want string }{
+		{"its node was lost", "Lost", "", "taken over from m, which was lost"},
+		{"its speaker did not come back", "Left", "", "taken over from m, whose speaker is gone"},
+		{"its node is drained", "Moved", "annotation fairlead.dev/drain", "moved from m: annotation fairlead.dev/drain"},
+		{"its node is not selected any more", "Moved", "", "moved from m, which may not own it any more"},
+		{"a rebalance", "Rebalanced", "", "given by m to spread the load"},
+		{"two owners met", "Settled", "", "for which m had answered as well"},
+		{"a cause that is not known here", "Other", "x", "taken over from m"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := whyChanged(tt.cause, "m", tt.barred); got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// A pool says whether the segment is asked before an address is announced, also for addresses that are known.
+func TestProbe(t *testing.T) {
+	w := newVIPWorld(t)
+	w.advertise("w", "web")
+	w.set(service("web", 1, "web", "", "192.0.2.1"))
+	if w.vips[netip.MustParseAddr("192.0.2.1")].Probe {
+		t.Error("probes unasked")
+	}
+	w.told = 0
+	w.put(w.pools.GetStore(), &v1alpha1.IPAddressPool{
+		ObjectMeta: metav1.ObjectMeta{Name: "edge"},
+		Spec:       v1alpha1.IPAddressPoolSpec{Addresses: []v1alpha1.AddressRange{"192.0.2.0/24"}, ConflictDetection: true},
+	})
+	w.setPools()
+	if !w.vips[netip.MustParseAddr("192.0.2.1")].Probe || w.told != 1 {
+		t.Errorf("told %d things, %+v", w.told, w.vips)
 	}
 }

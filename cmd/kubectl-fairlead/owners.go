@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/fairlead-lb/fairlead/internal/daemon"
+	"github.com/fairlead-lb/fairlead/internal/k8s/plugin"
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	"github.com/spf13/cobra"
+)
+
+func ownersCommand(o *plugin.Options) *cobra.Command {
+	var out output
+	var node string
+	cmd := &cobra.Command{
+		Use: "owners [ADDRESS | SERVICE]...", Aliases: []string{"owner"}, Short: "List who answers for which address, and why nobody does",
+		Long: `List which node answers for which address on the local segment, and on which
+interface: of all namespaces, or of the addresses and Services named.
+
+A note says who answers while the owner's speaker is away, who else uses the
+address, or why nobody owns it. Where a terminal is too narrow for the notes
+they are beneath the table. A speaker lists 256 addresses at most; ? is an
+owner that is not in such a list. -o wide adds hardware addresses.`,
+		Example: `  kubectl fairlead owners
+  kubectl fairlead owners --node node1
+  kubectl fairlead owners 192.0.2.200 shop/web -o wide`,
+		ValidArgsFunction: func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+			return append(addressNames(cmd, o, typed), serviceNames(cmd, o, typed)...), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f, data, err := out.format()
+			if err != nil {
+				return err
+			}
+			addresses, services, err := addressesAndServices(o, args)
+			if err != nil {
+				return err
+			}
+			cluster, err := o.Connect(daemon.Current())
+			if err != nil {
+				return err
+			}
+			owners, notes, err := plugin.LoadOwners(cmd.Context(), cluster, o.LoadBalancerClass)
+			if err != nil {
+				return err
+			}
+			note(cmd, notes...)
+			owners, missing := owners.Select(node, addresses, services)
+			switch {
+			case data != "":
+				err = plugin.WriteData(cmd.OutOrStdout(), data, owners)
+			case len(owners.Rows) > 0:
+				err = plugin.WriteOwners(cmd.OutOrStdout(), owners, f)
+			case len(missing) > 0:
+			case node != "":
+				fmt.Fprintf(cmd.ErrOrStderr(), "Node %s owns no such address.\n", node)
+			default:
+				fmt.Fprintln(cmd.ErrOrStderr(), "No Service has an address.")
+			}
+			if err == nil && len(missing) > 0 {
+				err = fmt.Errorf("no address is listed for %s; kubectl fairlead explain says why", strings.Join(missing, ", "))
+			}
+			return err
+		},
+	}
+	out.add(cmd, "wide", "json", "yaml")
+	cmd.Flags().StringVar(&node, "node", "", "only what this `NODE` owns or answers for")
+	_ = cmd.RegisterFlagCompletionFunc("node", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		return nodeNames(cmd, o, typed), cobra.ShellCompDirectiveNoFileComp
+	})
+	return cmd
+}
+
+// addressesAndServices tells arguments apart: what is no address is a Service.
+func addressesAndServices(o *plugin.Options, args []string) (addresses []netip.Addr, services []lb.Key, err error) {
+	for _, arg := range args {
+		if a, err := lb.ParseAddr(arg); err == nil {
+			addresses = append(addresses, a)
+			continue
+		}
+		key, err := serviceKey(o, arg)
+		if err != nil {
+			return nil, nil, err
+		}
+		services = append(services, key)
+	}
+	return addresses, services, nil
+}

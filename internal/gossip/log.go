@@ -1,0 +1,50 @@
+package gossip
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+)
+
+// logWriter turns memberlist's log lines into ours. What memberlist says of single packets (a node that is
+// suspected, a stranger with another key) is a matter of debugging; but an error is worth a warning now and
+// then, however many there are.
+type logWriter struct {
+	log  *slog.Logger
+	mu   sync.Mutex
+	last time.Time
+	kept int // errors since the last warning
+}
+
+func (w *logWriter) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	level, text := memberlistLevel(text)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if level == slog.LevelWarn {
+		if time.Since(w.last) < time.Minute {
+			w.kept++
+			level = slog.LevelDebug
+		} else {
+			text = fmt.Sprintf("%s (%d more since the last warning)", text, w.kept)
+			w.last, w.kept = time.Now(), 0
+		}
+	}
+	w.log.Log(context.Background(), level, text)
+	return len(line), nil
+}
+
+// memberlistLevel splits memberlist's "[ERR] memberlist: text". A failed ping or join has its own line.
+func memberlistLevel(line string) (slog.Level, string) {
+	mark, text, ok := strings.Cut(line, "] ")
+	if !ok {
+		return slog.LevelDebug, line
+	}
+	if mark == "[ERR" && !strings.Contains(text, "ping") && !strings.Contains(text, "push/pull") {
+		return slog.LevelWarn, text
+	}
+	return slog.LevelDebug, text
+}

@@ -1,0 +1,127 @@
+package plugin
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
+	"github.com/fairlead-lb/fairlead/internal/k8s"
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Left is what a node has still to give up.
+type Left struct {
+	// Owned counts its addresses; Addresses are those of them that a status lists, in order.
+	Owned     int
+	Addresses []netip.Addr
+}
+
+// LeftOn returns what a node owns, by its own speaker's status, or by those of others that answer on its behalf
+// while its speaker is gone.
+func LeftOn(speakers []*v1alpha1.Speaker, node string) (left Left) {
+	for _, sp := range speakers {
+		l2 := sp.Status.Layer2
+		if l2 == nil {
+			continue
+		}
+		if sp.Name == node {
+			left.Owned += int(l2.Owned)
+		}
+		for _, x := range l2.Addresses {
+			a, err := lb.ParseAddr(x.Address)
+			if of := cmp.Or(x.For, sp.Name); of == node && err == nil {
+				left.Addresses = append(left.Addresses, a)
+			}
+		}
+	}
+	slices.SortFunc(left.Addresses, netip.Addr.Compare)
+	left.Addresses = slices.Compact(left.Addresses) // more than one may stand in for it
+	left.Owned = max(left.Owned, len(left.Addresses))
+	return left
+}
+
+// Stuck is an address that no node but the one that is drained may own.
+type Stuck struct {
+	Address netip.Addr
+	Service string
+	Why     string
+}
+
+// WouldStick returns which addresses of a node have nowhere to go if it is drained, in order: of those that
+// the statuses list.
+func WouldStick(s *Snapshot, node string) (stuck []Stuck) {
+	drained := *s
+	drained.Nodes = slices.Clone(s.Nodes)
+	for i, n := range drained.Nodes {
+		if n.Name == node && !Drained(n) {
+			n = n.DeepCopy()
+			setDrain(n)
+			drained.Nodes[i] = n
+		}
+	}
+	g := newSegment(&drained)
+	if g.unread() {
+		return nil
+	}
+	for _, a := range LeftOn(s.Speakers, node).Addresses {
+		verdicts := slices.DeleteFunc(g.verdicts(a), func(v NodeVerdict) bool { return v.Node == node })
+		if next(verdicts) != "" {
+			continue
+		}
+		x := Stuck{Address: a, Service: "no Service", Why: cmp.Or(refusals(verdicts), "there is no other node")}
+		if services := g.services[a]; len(services) > 0 {
+			x.Service = k8s.Key(services[0]).String()
+		}
+		stuck = append(stuck, x)
+	}
+	return stuck
+}
+
+// Unowned returns those of stuck addresses that no speaker answers for.
+func Unowned(speakers []*v1alpha1.Speaker, stuck []Stuck) (list []netip.Addr) {
+	listed := map[string]bool{}
+	for _, sp := range speakers {
+		if l2 := sp.Status.Layer2; l2 != nil {
+			for _, x := range l2.Addresses {
+				listed[x.Address] = true
+			}
+		}
+	}
+	for _, x := range stuck {
+		if !listed[x.Address.String()] {
+			list = append(list, x.Address)
+		}
+	}
+	return list
+}
+
+func pronoun(n int) string {
+	if n == 1 {
+		return "it"
+	}
+	return "them"
+}
+
+// Drained tells whether a Node has the annotation that drains it.
+func Drained(n *corev1.Node) bool {
+	value, is := n.Annotations[v1alpha1.AnnotationDrain]
+	return is && value != "false"
+}
+
+// drainValue is what the annotation is set to.
+const drainValue = "true"
+
+func setDrain(n *corev1.Node) {
+	if n.Annotations == nil {
+		n.Annotations = map[string]string{}
+	}
+	n.Annotations[v1alpha1.AnnotationDrain] = drainValue
+}
+
+// String says what is stuck, and why.
+func (x Stuck) String() string {
+	return fmt.Sprintf("%s (%s) has nowhere to go, and nobody will answer for it: %s", x.Address, x.Service, x.Why)
+}

@@ -1,0 +1,70 @@
+package k8s
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	"go4.org/netipx"
+)
+
+// InUse returns the addresses that speakers found in use by foreign hosts before they were announced, and of
+// each by whom, in words. What cannot be read is left out; of several speakers the first by name counts.
+func InUse(speakers []*v1alpha1.Speaker) map[netip.Addr]string {
+	byName := slices.SortedFunc(slices.Values(speakers), func(x, y *v1alpha1.Speaker) int { return cmp.Compare(x.Name, y.Name) })
+	inUse := map[netip.Addr]string{}
+	for _, s := range byName {
+		for _, c := range Detected(s) {
+			address, err := lb.ParseAddr(c.Address)
+			if _, known := inUse[address]; err == nil && !known {
+				inUse[address] = fmt.Sprintf("%s is in use by %s (seen by %s on %s)", address, c.HardwareAddress, s.Name, c.Interface)
+			}
+		}
+	}
+	return inUse
+}
+
+// Detected are the conflicts of a speaker that it found before it announced the address. Others are none to
+// take an address from a Service for: it is in use on both sides, and who is to go is for people to say.
+func Detected(s *v1alpha1.Speaker) (conflicts []v1alpha1.AddressConflict) {
+	if s.Status.Layer2 == nil {
+		return nil
+	}
+	for _, c := range s.Status.Layer2.Conflicts {
+		if c.Detected {
+			conflicts = append(conflicts, c)
+		}
+	}
+	return conflicts
+}
+
+// SetAside excludes addresses that are in use from the pools that list them, if one of these detects
+// conflicts: with less, an overlapping pool would give out what the other one does not. It returns what is set
+// aside, by pool and in order.
+func SetAside(pools []lb.Pool, detects func(pool string) bool, inUse map[netip.Addr]string) map[string][]netip.Addr {
+	aside := map[string][]netip.Addr{}
+	lists := func(p *lb.Pool, address netip.Addr) bool {
+		contains := func(r netipx.IPRange) bool { return r.Contains(address) }
+		return slices.ContainsFunc(p.Ranges, contains) && !slices.ContainsFunc(p.Excluded, contains)
+	}
+	addresses := make([]netip.Addr, 0, len(inUse))
+	for a := range inUse {
+		addresses = append(addresses, a)
+	}
+	slices.SortFunc(addresses, netip.Addr.Compare)
+	for _, a := range addresses {
+		if !slices.ContainsFunc(pools, func(p lb.Pool) bool { return detects(p.Name) && lists(&p, a) }) {
+			continue
+		}
+		for i := range pools {
+			if p := &pools[i]; lists(p, a) {
+				p.Excluded = append(slices.Clone(p.Excluded), netipx.IPRangeFrom(a, a))
+				aside[p.Name] = append(aside[p.Name], a)
+			}
+		}
+	}
+	return aside
+}

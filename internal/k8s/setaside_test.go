@@ -1,0 +1,114 @@
+package k8s
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	"go4.org/netipx"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func speakerWith(name string, conflicts ...v1alpha1.AddressConflict) *v1alpha1.Speaker {
+	return &v1alpha1.Speaker{
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: "u", Labels: map[string]string{"a": "b"}},
+		Status: v1alpha1.SpeakerStatus{
+			Version: "v1", Layer2: &v1alpha1.Layer2Status{Owned: 3, Addresses: []v1alpha1.Layer2Address{{Address: "192.0.2.1"}}, Conflicts: conflicts},
+		},
+	}
+}
+
+func detected(address string) v1alpha1.AddressConflict {
+	return v1alpha1.AddressConflict{Address: address, HardwareAddress: "02:00:00:00:00:09", Interface: "eth0", Detected: true}
+}
+
+func TestInUse(t *testing.T) {
+	const seven = "192.0.2.7 is in use by 02:00:00:00:00:09 (seen by node%d on eth0)"
+	beside := detected("192.0.2.7")
+	beside.Detected = false
+	for _, tt := range []struct {
+		name     string
+		speakers []*v1alpha1.Speaker
+		want     string
+	}{
+		{"nobody says anything", []*v1alpha1.Speaker{speakerWith("node1"), {}}, "map[]"},
+		{"found before the announcement", []*v1alpha1.Speaker{speakerWith("node2", detected("192.0.2.7"))}, "map[192.0.2.7:" + fmt.Sprintf(seven, 2) + "]"},
+		{"of two that say so the first by name counts",
+			[]*v1alpha1.Speaker{speakerWith("node2", detected("192.0.2.7")), speakerWith("node1", detected("192.0.2.7"))},
+			"map[192.0.2.7:" + fmt.Sprintf(seven, 1) + "]"},
+		{"one that the node answers for stays its Service's", []*v1alpha1.Speaker{speakerWith("node1", beside)}, "map[]"},
+		{"another form of an address", []*v1alpha1.Speaker{speakerWith("node1", detected("2001:DB8:0::7"))},
+			"map[2001:db8::7:2001:db8::7 is in use by 02:00:00:00:00:09 (seen by node1 on eth0)]"},
+		{"what is no address", []*v1alpha1.Speaker{speakerWith("node1", detected(""), detected("192.0.2"), detected("::ffff:192.0.2.7"))}, "map[]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := fmt.Sprint(InUse(tt.speakers)); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+			for i, s := range tt.speakers {
+				trimmed, err := trimSpeaker(s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tt.speakers[i] = trimmed.(*v1alpha1.Speaker); tt.speakers[i].Status.Version != "" || tt.speakers[i].Name != s.Name {
+					t.Errorf("trimmed %+v", trimmed)
+				}
+			}
+			if got := fmt.Sprint(InUse(tt.speakers)); got != tt.want {
+				t.Errorf("trimmed: %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestSetAside(t *testing.T) {
+	ranges := func(list ...string) (r []netipx.IPRange) {
+		for _, text := range list {
+			one, err := lb.ParseRange(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r = append(r, one)
+		}
+		return r
+	}
+	const edge, other = "192.0.2.0/24", "198.51.100.0/24"
+	for _, tt := range []struct {
+		name   string
+		pools  []lb.Pool
+		detect string // the pool that detects
+		inUse  []string
+		want   string
+	}{
+		{"of the pool that lists it", []lb.Pool{{Name: "a", Ranges: ranges(other, edge)}, {Name: "b", Ranges: ranges("203.0.113.0/24")}}, "a",
+			[]string{"192.0.2.9", "192.0.2.7"}, "map[a:[192.0.2.7 192.0.2.9]]"},
+		{"not where the pool does not detect", []lb.Pool{{Name: "a", Ranges: ranges(edge)}}, "b", []string{"192.0.2.7"}, "map[]"},
+		{"not what the pool excludes anyway", []lb.Pool{{Name: "a", Ranges: ranges(edge), Excluded: ranges("192.0.2.7")}}, "a",
+			[]string{"192.0.2.7"}, "map[]"},
+		{"not what no pool lists", []lb.Pool{{Name: "a", Ranges: ranges(edge)}}, "a", []string{"198.51.100.7"}, "map[]"},
+		{"also of a pool that overlaps, which would give it out",
+			[]lb.Pool{{Name: "a", Ranges: ranges(edge)}, {Name: "b", Ranges: ranges("192.0.2.0/25")}}, "a",
+			[]string{"192.0.2.7", "192.0.2.200"}, "map[a:[192.0.2.7 192.0.2.200] b:[192.0.2.7]]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inUse := map[netip.Addr]string{}
+			for _, a := range tt.inUse {
+				inUse[netip.MustParseAddr(a)] = "in use"
+			}
+			aside := SetAside(tt.pools, func(pool string) bool { return pool == tt.detect }, inUse)
+			if got := fmt.Sprint(aside); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+			for _, p := range tt.pools {
+				for _, a := range aside[p.Name] {
+					if !slices.ContainsFunc(p.Excluded, func(r netipx.IPRange) bool { return r.Contains(a) }) {
+						t.Errorf("pool %s does not exclude %s", p.Name, a)
+					}
+				}
+			}
+		})
+	}
+}

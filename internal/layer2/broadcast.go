@@ -1,0 +1,92 @@
+package layer2
+
+import (
+	"encoding/binary"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/mdlayher/ethernet"
+)
+
+// claimEtherType carries claims on the segment: the first of the two that IEEE 802 sets aside for local
+// experiments. A frame holds two octets of length, since Ethernet pads, and the payload.
+const claimEtherType = 0x88b5
+
+// MaxBroadcast is the longest payload that Broadcast takes, in octets.
+const MaxBroadcast = 1486
+
+// What claims are read at. A speaker sends few; whoever floods the segment with more gets the kernel to drop
+// them, and costs this process no more than these.
+const (
+	claimRate  = 200 // per second and interface
+	claimBurst = 100
+)
+
+func claimFrame(source net.HardwareAddr, claims []byte) []byte {
+	frame, payload := ethernetFrame(ethernet.Broadcast, source, claimEtherType, 2+len(claims))
+	binary.BigEndian.PutUint16(payload, uint16(len(claims)))
+	copy(payload[2:], claims)
+	return frame
+}
+
+// readClaim returns the payload of a frame, and what became of it.
+func readClaim(frame []byte, l link) ([]byte, Verdict) {
+	if len(frame) < ethernetLength+2 || binary.BigEndian.Uint16(frame[12:]) != claimEtherType || !isHost(frame[6:12]) {
+		return nil, Malformed
+	}
+	if l.own(frame[6:12]) || !l.forUs(frame[:6]) {
+		return nil, Ignored
+	}
+	length, payload := int(binary.BigEndian.Uint16(frame[ethernetLength:])), frame[ethernetLength+2:]
+	if length == 0 || length > MaxBroadcast || length > len(payload) {
+		return nil, Malformed
+	}
+	return payload[:length], Heard
+}
+
+// Broadcast sends a payload to the speakers on the segments of interfaces, in one frame each. From then on what
+// others send there is heard, as it is wherever this node answers for an address.
+func (r *Responder) Broadcast(interfaces []string, payload []byte) {
+	if len(payload) == 0 || len(payload) > MaxBroadcast {
+		r.metrics.failed("claim")
+		r.log.Error("cannot broadcast claims: not between 1 octet and a frame", "octets", len(payload))
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range interfaces {
+		if p := r.port(name); p != nil {
+			p.send(p.claims, "claim", claimFrame(p.link.HardwareAddr, payload))
+		}
+	}
+}
+
+// hear hands on what other speakers broadcast.
+func (p *port) hear() {
+	b := bucket{rate: claimRate, size: claimBurst}
+	p.claims.receive(p.ctx, p.log, func(frame []byte) {
+		payload, verdict := readClaim(frame, link{p.link.HardwareAddr, *p.r.node.Load()})
+		p.r.metrics.received("claim", verdict)
+		if verdict == Heard {
+			p.r.Heard(p.link.Name, slices.Clone(payload))
+		}
+		if wait := b.take(time.Now()); wait > 0 {
+			sleep(p.ctx, wait) // meanwhile the kernel keeps a few and drops the rest
+		}
+	})
+}
+
+// bucket is a token bucket.
+type bucket struct {
+	rate, size float64 // tokens per second, and how many there are at most
+	spent      float64
+	at         time.Time
+}
+
+// take takes a token, and returns how long to wait before the next is there.
+func (b *bucket) take(now time.Time) time.Duration {
+	b.spent = max(0, b.spent-now.Sub(b.at).Seconds()*b.rate) + 1
+	b.at = now
+	return time.Duration(max(0, b.spent-b.size+1) / b.rate * float64(time.Second))
+}

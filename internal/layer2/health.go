@@ -1,0 +1,332 @@
+package layer2
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+const (
+	// askInterval is the time that a kernel has to answer on the segment before it is asked again, and asks is
+	// how often it is asked. Both ends are kernels or close to it: an answer takes a fraction of a millisecond.
+	askInterval = 20 * time.Millisecond
+	asks        = 3
+	// isolatedInterval is the pace of asking while nobody at all answers. For as long as that lasts this node
+	// takes itself for the one that is cut off: a takeover would be of use to nobody, since whoever wanted to
+	// use the address would be heard asking for it.
+	isolatedInterval = 100 * time.Millisecond
+	// watchInterval is the least pace at which a resting node's kernel is asked whether it is still there. All
+	// speakers ask, so the pace of each is watchShare for every member.
+	watchInterval = 50 * time.Millisecond
+	watchShare    = 5 * time.Millisecond
+	// lateLimit is how late this process may look and still judge: an answer may have come meanwhile and not
+	// been read. lateAsks is how often it may put its judgement off for that.
+	lateLimit = 15 * time.Millisecond
+	lateAsks  = 10
+	// extension is how much longer a node rests whose speaker still answers on the segment.
+	extension = 5 * time.Second
+	// doubt is how long a node that is on no segment of ours, and so cannot be asked, has to contradict when
+	// gossip gives it up: twice the time that gossip takes to tell it and to bring its answer.
+	doubt = 150 * time.Millisecond
+)
+
+// vital is what became of another node's speaker.
+type vital uint8
+
+const (
+	heard     vital = iota
+	suspected       // it is heard no more; why is being found out
+	atRest          // only the speaker is gone, as when it restarts: the node's kernel answers
+)
+
+// Health decides what became of speakers that are heard no more, by what is heard on the segment: whether
+// their nodes are gone, only their speakers, or whether it is this node that hears nobody. Like the Elector
+// it is a value: time is an argument, and what it wants to be asked on the segment it returns.
+type Health struct {
+	// Grace is how long a node may rest.
+	Grace time.Duration
+
+	// peers are the others, but for those that were lost, until they are heard again.
+	peers map[string]*vitals
+	// heard is when anybody was heard last.
+	heard time.Time
+	// unlinked is true while this node has no interface to hear anybody on.
+	unlinked bool
+}
+
+type vitals struct {
+	version uint64
+	vital   vital
+	since   time.Time
+	// askable is true if the node shares a segment with this one.
+	askable bool
+	// unheard is true when gossip gave the node up as well.
+	unheard bool
+	// The present round of questions: its start, the last question, their number, and how many of them are
+	// owed to our own lateness. No round is on while asked is zero.
+	began, asked time.Time
+	count, late  int
+	answered     time.Time // when the kernel answered last
+	attested     time.Time // when the speaker answered on the segment
+	queries      int       // for an address of its, since the grace was over
+}
+
+// Findings are what Health came to.
+type Findings struct {
+	// Ask are the nodes whose kernels are to be asked now, Query those whose speakers are, for an address that
+	// they own. Witnesses are to be asked too while Witness is true: whoever answers shows that it is not this
+	// node that is cut off.
+	Ask, Query []string
+	Witness    bool
+	// Resting, Lost and Gone are nodes found to be so: Lost is a node that does not answer at all, Gone one that
+	// has rested for too long.
+	Resting, Lost, Gone []string
+	// Silent are the nodes of which the others are to be told that their kernels do not answer.
+	Silent []string
+	// Isolated is true while nobody answers: it is this node that is cut off, as far as it can tell.
+	Isolated bool
+	// Detection is how long it took to find each of Lost, since it was suspected.
+	Detection map[string]time.Duration
+	Wake      time.Time
+}
+
+// NewHealth returns a Health that knows nobody.
+func NewHealth(grace time.Duration) *Health {
+	return &Health{Grace: grace, peers: map[string]*vitals{}}
+}
+
+// Serves takes note of a node whose speaker is heard, and of the version of its state.
+func (h *Health) Serves(node string, version uint64) {
+	p := h.peers[node]
+	if p == nil {
+		p = &vitals{askable: false}
+		h.peers[node] = p
+	}
+	*p = vitals{version: version, askable: p.askable}
+}
+
+// Linked takes note whether this node has an interface that works.
+func (h *Health) Linked(linked bool) { h.unlinked = !linked }
+
+// Askable takes note whether a node shares a segment with this one.
+func (h *Health) Askable(node string, askable bool) {
+	if p := h.peers[node]; p != nil {
+		p.askable = askable
+	}
+}
+
+// Suspect takes note of a suspicion about the version of a node's state; silent if its kernel is said not to
+// answer. It tells whether the suspicion is of use here.
+func (h *Health) Suspect(node string, version uint64, silent bool, now time.Time) bool {
+	p := h.peers[node]
+	if p == nil || version < p.version {
+		return false
+	}
+	switch p.vital {
+	case heard:
+		p.vital, p.since = suspected, now
+		p.begin(now)
+	case atRest:
+		if silent && p.began.IsZero() {
+			p.begin(now)
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// Unheard takes note that gossip gave a node up.
+func (h *Health) Unheard(node string, now time.Time) {
+	if p := h.peers[node]; p != nil {
+		p.unheard = true
+		h.Suspect(node, p.version, true, now)
+	}
+}
+
+// Leaves takes note of a speaker's good-bye: it rests without being suspected. It tells whether that is news.
+func (h *Health) Leaves(node string, now time.Time) bool {
+	p := h.peers[node]
+	if p == nil || p.vital == atRest {
+		return false
+	}
+	p.vital, p.since, p.answered = atRest, now, now
+	p.end()
+	return true
+}
+
+// Answered takes note that a node's kernel answered on the segment.
+func (h *Health) Answered(node string, at time.Time) {
+	h.Heard(at)
+	if p := h.peers[node]; p != nil {
+		p.answered = at
+	}
+}
+
+// Attested takes note that a node's speaker answered on the segment.
+func (h *Health) Attested(node string, at time.Time) {
+	h.Answered(node, at)
+	if p := h.peers[node]; p != nil {
+		p.attested = at
+	}
+}
+
+// Heard takes note that somebody was heard, whoever it is, on the segment or by gossip.
+func (h *Health) Heard(at time.Time) {
+	if at.After(h.heard) {
+		h.heard = at
+	}
+}
+
+// Miss takes note that this node's own session with a speaker is lost. It tells whether that is news.
+func (h *Health) Miss(node string, now time.Time) bool {
+	p := h.peers[node]
+	return p != nil && p.vital == heard && h.Suspect(node, p.version, false, now)
+}
+
+// Resting tells whether a node rests.
+func (h *Health) Resting(node string) bool {
+	p := h.peers[node]
+	return p != nil && p.vital == atRest
+}
+
+// Serving tells whether a node's speaker is heard, as far as is known.
+func (h *Health) Serving(node string) bool {
+	p := h.peers[node]
+	return p != nil && p.vital == heard
+}
+
+// Decide settles what can be settled at this time. late is how much later than wanted this process looks.
+func (h *Health) Decide(now time.Time, late time.Duration) (f Findings) {
+	f.Detection = map[string]time.Duration{}
+	for _, name := range slices.Sorted(maps.Keys(h.peers)) {
+		p := h.peers[name]
+		switch {
+		case h.unlinked:
+			f.Isolated = f.Isolated || p.vital != heard
+		case p.vital == suspected:
+			h.decideSuspected(name, p, now, late, &f)
+		case p.vital == atRest:
+			h.decideResting(name, p, now, late, &f)
+		}
+	}
+	return f
+}
+
+func (h *Health) decideSuspected(name string, p *vitals, now time.Time, late time.Duration, f *Findings) {
+	switch {
+	case !p.askable:
+		// Gossip's word alone counts, and it has to be asked for twice as long as an answer takes.
+		if !p.unheard {
+			return // a session may break for reasons of its own
+		}
+		if due := p.since.Add(doubt); now.Before(due) {
+			f.wake(due)
+			return
+		}
+		h.lose(name, p, now, f)
+	case p.answered.After(p.since):
+		p.vital, p.since = atRest, now
+		p.end()
+		f.Resting = append(f.Resting, name)
+		f.wake(p.asked.Add(h.watch()))
+	case h.exhausted(name, p, now, late, f):
+		h.lose(name, p, now, f)
+	}
+}
+
+func (h *Health) decideResting(name string, p *vitals, now time.Time, late time.Duration, f *Findings) {
+	if p.answered.After(p.began) {
+		p.end()
+	}
+	if p.askable && p.began.IsZero() {
+		if due := p.asked.Add(h.watch()); !now.Before(due) {
+			p.begin(now)
+		} else {
+			f.wake(due)
+		}
+	}
+	if !p.began.IsZero() && h.exhausted(name, p, now, late, f) {
+		f.Silent = append(f.Silent, name)
+		h.lose(name, p, now, f)
+		return
+	}
+	over := p.since.Add(h.Grace)
+	if now.Before(over) {
+		f.wake(over)
+		return
+	}
+	// Its speaker may be there all the same, where only gossip is cut.
+	if p.attested.After(over) {
+		p.since, p.queries = now.Add(extension-h.Grace), 0
+		f.wake(now.Add(extension))
+		return
+	}
+	next := over.Add(time.Duration(p.queries) * 2 * askInterval)
+	switch {
+	case now.Before(next):
+		f.wake(next)
+	case p.askable && p.queries < asks:
+		p.queries++
+		f.Query = append(f.Query, name)
+		f.wake(over.Add(time.Duration(p.queries) * 2 * askInterval))
+	default:
+		delete(h.peers, name)
+		f.Gone = append(f.Gone, name)
+	}
+}
+
+// exhausted goes on with a round of questions. It tells whether a node did not answer all of them although
+// somebody else is heard.
+func (h *Health) exhausted(name string, p *vitals, now time.Time, late time.Duration, f *Findings) bool {
+	interval, most := askInterval, asks+p.late
+	if p.count >= most {
+		interval = isolatedInterval
+		if p.count == most {
+			interval = askInterval
+		}
+	}
+	if due := p.asked.Add(interval); p.count > 0 && now.Before(due) {
+		f.wake(due)
+		return false
+	}
+	if p.count >= most {
+		switch {
+		case late > lateLimit && p.late < lateAsks:
+			p.late++
+		case h.heard.After(p.began):
+			return true
+		default:
+			f.Isolated = true
+		}
+	}
+	p.count, p.asked = p.count+1, now
+	f.Ask = append(f.Ask, name)
+	f.Witness = f.Witness || !h.heard.After(p.began)
+	if p.count > most {
+		f.wake(now.Add(isolatedInterval))
+	} else {
+		f.wake(now.Add(askInterval))
+	}
+	return false
+}
+
+func (h *Health) watch() time.Duration {
+	return max(watchInterval, time.Duration(len(h.peers)+1)*watchShare)
+}
+
+// begin begins a round of questions, end ends it.
+func (p *vitals) begin(now time.Time) { p.began, p.count, p.late = now, 0, 0 }
+func (p *vitals) end()                { p.began, p.count, p.late = time.Time{}, 0, 0 }
+
+func (h *Health) lose(name string, p *vitals, now time.Time, f *Findings) {
+	f.Lost = append(f.Lost, name)
+	f.Detection[name] = now.Sub(p.since)
+	delete(h.peers, name)
+}
+
+func (f *Findings) wake(at time.Time) {
+	if f.Wake.IsZero() || at.Before(f.Wake) {
+		f.Wake = at
+	}
+}

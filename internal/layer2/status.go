@@ -1,0 +1,109 @@
+package layer2
+
+import (
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/lb"
+)
+
+// Status is what the engine shows of itself.
+type Status struct {
+	Links []Link
+	// Owned are the addresses that this node answers for, as owner or as stand-in.
+	Owned map[netip.Addr]Owned
+	// Damped are the nodes that were lost too often, sorted by name.
+	Damped []Damped
+	// Conflicts are the addresses that foreign hosts use too, sorted.
+	Conflicts []ConflictReport
+	// Detection is the timing of the sessions, such as "fast: 50 ms x 3"; Sessions are sorted by node.
+	Detection string
+	Sessions  []SessionStatus
+}
+
+// Owned is an address that this node answers for.
+type Owned struct {
+	Service    lb.Key
+	Interfaces []string
+	// For is the resting node that this one stands in for; empty if this one is the owner.
+	For string
+}
+
+// ConflictReport is an address that a host uses which is none of the speakers' nodes.
+type ConflictReport struct {
+	Address      netip.Addr
+	HardwareAddr net.HardwareAddr
+	Interface    string
+	Service      lb.Key
+	// Since is when the host was first seen.
+	Since time.Time
+	// Detected is true if the host was found before the address was first announced.
+	Detected bool
+}
+
+// SessionStatus is the state of a failure detection session with another node.
+type SessionStatus struct {
+	Node  string
+	Up    bool
+	Since time.Time
+}
+
+// Status returns a copy of the engine's status.
+func (e *Engine) Status() Status {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.status
+	s.Owned = maps.Clone(e.status.Owned)
+	return s
+}
+
+// State returns how far this speaker takes part.
+func (e *Engine) State() State {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.state
+}
+
+// setState tells whether the state is new.
+func (e *Engine) setState(s State) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	changed := e.state != s
+	e.state = s
+	return changed
+}
+
+// Owns tells whether this node is the owner of an address.
+func (e *Engine) Owns(address netip.Addr) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	o, ok := e.status.Owned[address]
+	return ok && o.For == ""
+}
+
+// note brings the rest of the status up to date. It tells whether something has changed that is worth to be
+// written down.
+func (e *Engine) note(now time.Time) (changed bool) {
+	damped := e.elector.Damped(now)
+	detection, sessions := e.sessions.Status()
+	conflicts := e.conflicts.reports(now)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	changed = !slices.EqualFunc(damped, e.status.Damped, func(a, b Damped) bool { return a.Node == b.Node && a.Reuse.Sub(b.Reuse).Abs() < time.Second }) ||
+		!slices.Equal(sessions, e.status.Sessions) ||
+		!slices.EqualFunc(conflicts, e.status.Conflicts, ConflictReport.same)
+	if changed {
+		e.status.Damped, e.status.Detection, e.status.Sessions, e.status.Conflicts = damped, detection, sessions, conflicts
+		e.Metrics.damped.Set(float64(len(damped)))
+		e.Metrics.conflicts.Set(float64(len(conflicts)))
+	}
+	return changed
+}
+
+func (r ConflictReport) same(other ConflictReport) bool {
+	return r.Address == other.Address && string(r.HardwareAddr) == string(other.HardwareAddr) && r.Interface == other.Interface &&
+		r.Since.Equal(other.Since) && r.Detected == other.Detected && r.Service == other.Service
+}

@@ -1,0 +1,308 @@
+package layer2
+
+import (
+	"container/heap"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/lb"
+)
+
+// swarm runs many electors against each other over a model of our gossip, in virtual time. Packets take up to
+// 2 ms and one in a hundred is lost. A claim goes to all at once, by a broadcast frame, and, in a group of up
+// to 64, by gossip too. It goes on from node to node as memberlist spreads it: every 50 ms to three others, at
+// most what a packet holds, each claim a number of times that grows with the logarithm of the group's size.
+// Every 30 s a node exchanges all that it knows with another one.
+type swarm struct {
+	t      testing.TB
+	rand   *rand.Rand
+	now    time.Time
+	peers  []*simPeer
+	events timeline
+	down   map[string]bool
+	moves  map[netip.Addr]int
+	causes map[Cause]int
+	// since the last reset
+	packets, items, claims, offers int
+}
+
+const (
+	gossipInterval = 50 * time.Millisecond
+	gossipNodes    = 3
+	perPacket      = 25 // claims, of memberlist's 1,400 octets
+	directMembers  = 64
+	exchange       = 30 * time.Second
+)
+
+// detectionTime is how long it takes from the cut until a watcher's verdict is out: three intervals of 50 ms, and
+// the questions on the wire.
+const detectionTime = 150*time.Millisecond + 60*time.Millisecond
+
+type simPeer struct {
+	name  string
+	e     *Elector
+	queue []rumor
+	ticks bool
+}
+
+// rumor is what a node passes on: a claim, or the loss or the coming of a node.
+type rumor struct {
+	claim       lb.Claim
+	lost, joins string
+	sent        int
+}
+
+// swarmAddress returns one of 198.18.0.0/15.
+func swarmAddress(i int) netip.Addr {
+	return netip.AddrFrom4([4]byte{198, 18 + byte(i>>16), byte(i >> 8), byte(i)})
+}
+
+var swarmSegment = []lb.Interface{{Name: "eth0", HardwareAddr: macOf("xx"), Prefixes: []netip.Prefix{netip.MustParsePrefix("198.18.0.0/15")}}}
+
+// newSwarm returns a swarm at rest, of nodes that know each other and all claims.
+func newSwarm(t testing.TB, nodes, addresses int) *swarm {
+	s := &swarm{
+		t: t, rand: rand.New(rand.NewPCG(1, 2)), now: time.Unix(0, 0),
+		down: map[string]bool{}, moves: map[netip.Addr]int{}, causes: map[Cause]int{},
+	}
+	first := crowd("", nodes, addresses)
+	scopes := []string{"all"} // one for all, so that it does not count as the electors' memory
+	var vips []VIP
+	var claims []lb.Claim
+	for i := range addresses {
+		a := swarmAddress(i)
+		vips = append(vips, VIP{Address: a, Service: service(i), Scopes: scopes})
+		claims = append(claims, lb.Claim{Address: a, Node: first.ownerOf(a), Epoch: 1})
+	}
+	for i := range nodes {
+		s.add(i, nodes, vips, claims)
+		p := s.peers[i]
+		s.at(time.Duration(s.rand.Int64N(int64(exchange))), func() { s.exchange(p) })
+	}
+	return s
+}
+
+// crowd returns an elector that has just chosen an owner for each address.
+func crowd(self string, nodes, addresses int) *Elector {
+	e := NewElector(self)
+	scope := everywhere()
+	for i := range nodes {
+		scope.Nodes[nodeName(i)] = true
+	}
+	e.SetScope(scope)
+	for i := range nodes {
+		e.Join(nodeName(i), swarmSegment)
+	}
+	scopes := []string{"all"}
+	for i := range addresses {
+		e.SetVIP(VIP{Address: swarmAddress(i), Service: service(i), Scopes: scopes})
+	}
+	e.Decide(time.Unix(0, 0))
+	return e
+}
+
+func nodeName(i int) string { return fmt.Sprintf("node-%03d", i) }
+
+func (s *swarm) add(i, nodes int, vips []VIP, claims []lb.Claim) {
+	e := crowd(nodeName(i), nodes, 0)
+	for i := range vips {
+		e.SetVIP(vips[i])
+		e.Hear(claims[i])
+	}
+	e.Decide(s.now)
+	s.peers = append(s.peers, &simPeer{name: nodeName(i), e: e})
+}
+
+func (s *swarm) at(d time.Duration, do func()) { heap.Push(&s.events, event{s.now.Add(d), do}) }
+
+func (s *swarm) run(d time.Duration, until func() bool) (took time.Duration) {
+	start := s.now
+	check := start
+	for len(s.events) > 0 && s.events[0].at.Sub(start) < d {
+		e := heap.Pop(&s.events).(event)
+		if s.now = e.at; until != nil && s.now.Sub(check) >= 10*time.Millisecond {
+			if check = s.now; until() {
+				return s.now.Sub(start)
+			}
+		}
+		e.do()
+	}
+	s.now = start.Add(d)
+	return d
+}
+
+func (s *swarm) decide(p *simPeer) {
+	d := p.e.Decide(s.now)
+	for _, c := range d.Changes {
+		if c.Claimed {
+			s.moves[c.Address]++
+			s.causes[c.Cause]++
+		}
+	}
+	s.claims += len(d.Claims)
+	for chunk := range slices.Chunk(d.Claims, perPacket) {
+		s.packets, s.items = s.packets+1, s.items+len(chunk)
+		for _, to := range s.peers {
+			s.deliver(to, rumors(chunk)) // the frame
+			if len(s.peers) <= directMembers {
+				s.send(to, rumors(chunk))
+			}
+		}
+	}
+	s.spread(p, rumors(d.Claims))
+	for _, o := range d.Offers {
+		s.offers++
+		to := s.peers[slices.IndexFunc(s.peers, func(p *simPeer) bool { return p.name == o.To })]
+		s.packet(to, func() { to.e.Offered(o); s.decide(to) })
+	}
+	if !d.Wake.IsZero() {
+		s.at(d.Wake.Sub(s.now), func() {
+			if !s.down[p.name] {
+				s.decide(p)
+			}
+		})
+	}
+}
+
+func rumors(claims []lb.Claim) (list []rumor) {
+	for _, c := range claims {
+		list = append(list, rumor{claim: c})
+	}
+	return list
+}
+
+// spread queues rumors at a node, to be passed on from the next tick on.
+func (s *swarm) spread(p *simPeer, list []rumor) {
+	for _, r := range list {
+		if r.claim.Address.IsValid() {
+			p.queue = slices.DeleteFunc(p.queue, func(q rumor) bool { return q.claim.Address == r.claim.Address })
+		}
+		p.queue = append(p.queue, r)
+	}
+	if !p.ticks && len(p.queue) > 0 {
+		p.ticks = true
+		s.at(time.Duration(s.rand.Int64N(int64(gossipInterval))), func() { s.tick(p) })
+	}
+}
+
+func (s *swarm) tick(p *simPeer) {
+	if p.ticks = !s.down[p.name] && len(p.queue) > 0; !p.ticks {
+		return
+	}
+	limit := 3 * int(math.Ceil(math.Log10(float64(len(s.peers)+1))))
+	for range gossipNodes {
+		slices.SortStableFunc(p.queue, func(a, b rumor) int { return a.sent - b.sent })
+		n := min(perPacket, len(p.queue))
+		s.send(s.peers[s.rand.IntN(len(s.peers))], slices.Clone(p.queue[:n]))
+		for i := range n {
+			p.queue[i].sent++
+		}
+		p.queue = slices.DeleteFunc(p.queue, func(r rumor) bool { return r.sent >= limit })
+	}
+	s.at(gossipInterval, func() { s.tick(p) })
+}
+
+// exchange has a node and another one tell each other all claims, again and again.
+func (s *swarm) exchange(p *simPeer) {
+	if !s.down[p.name] {
+		to := s.alive()
+		for _, pair := range [][2]*simPeer{{p, to}, {to, p}} {
+			for a, x := range pair[0].e.vips {
+				if c := x.claim; c.Beats(pair[1].e.claim(a)) {
+					s.tell(pair[1], rumor{claim: c})
+				}
+			}
+		}
+		s.decide(to)
+		s.decide(p)
+	}
+	s.at(exchange, func() { s.exchange(p) })
+}
+
+// packet has something arrive at a node, as a rule.
+func (s *swarm) packet(to *simPeer, arrive func()) {
+	if s.rand.IntN(100) == 0 {
+		return
+	}
+	s.at(200*time.Microsecond+time.Duration(s.rand.Int64N(int64(1800*time.Microsecond))), func() {
+		if !s.down[to.name] {
+			arrive()
+		}
+	})
+}
+
+func (s *swarm) send(to *simPeer, list []rumor) {
+	s.packets, s.items = s.packets+1, s.items+len(list)
+	s.deliver(to, list)
+}
+
+func (s *swarm) deliver(to *simPeer, list []rumor) {
+	s.packet(to, func() {
+		var news []rumor
+		for _, r := range list {
+			r.sent = 0
+			if s.tell(to, r) {
+				news = append(news, r)
+			}
+		}
+		if len(news) > 0 {
+			s.decide(to)
+			s.spread(to, news)
+		}
+	})
+}
+
+// tell tells a node's elector a rumor, and whether it was news.
+func (s *swarm) tell(p *simPeer, r rumor) bool {
+	switch {
+	case r.lost != "":
+		if n := p.e.nodes[r.lost]; n.lost {
+			return false
+		}
+		p.e.Part(r.lost, true, s.now)
+	case r.joins != "":
+		return p.e.Join(r.joins, swarmSegment)
+	default:
+		before := p.e.claim(r.claim.Address)
+		p.e.Hear(r.claim)
+		return p.e.claim(r.claim.Address) != before
+	}
+	return true
+}
+
+// cut takes nodes down. Two watchers of each tell all others at once when they have found out.
+func (s *swarm) cut(names ...string) {
+	for _, name := range names {
+		s.down[name] = true
+	}
+	for _, name := range names {
+		for range 2 {
+			watcher := s.alive()
+			s.at(detectionTime+time.Duration(s.rand.Int64N(int64(gossipInterval))), func() {
+				for _, to := range s.peers {
+					s.send(to, []rumor{{lost: name}})
+				}
+				s.spread(watcher, []rumor{{lost: name}})
+			})
+		}
+	}
+}
+
+func (s *swarm) alive() *simPeer {
+	for {
+		if p := s.peers[s.rand.IntN(len(s.peers))]; !s.down[p.name] {
+			return p
+		}
+	}
+}
+
+func (s *swarm) reset() {
+	s.packets, s.items, s.claims, s.offers = 0, 0, 0, 0
+	clear(s.moves)
+	clear(s.causes)
+}

@@ -1,0 +1,261 @@
+package layer2
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/lb"
+)
+
+// mostTargets is how many addresses of a node are asked at once, and mostWitnesses how many hosts are.
+const (
+	mostTargets   = 3
+	mostWitnesses = 8
+)
+
+// neighborhood is what is known of another node's place on our segments.
+type neighborhood struct {
+	interfaces []lb.Interface
+	targets    []Target // its own addresses there
+	served     bool     // its speaker has answered for what it owns since it was first heard
+}
+
+// targets returns the addresses of a node's interfaces that are on a segment of ours: those in a subnet that an
+// interface of ours is in too. One of each of our interfaces is enough, IPv4 rather than IPv6.
+func targets(links []Link, interfaces []lb.Interface) (list []Target) {
+	for _, family := range lb.Families {
+		for _, l := range links {
+			if len(list) == mostTargets || slices.ContainsFunc(list, func(t Target) bool { return t.Interface == l.Name }) {
+				continue
+			}
+			if t, ok := target(l, interfaces, family); ok {
+				list = append(list, t)
+			}
+		}
+	}
+	return list
+}
+
+func target(l Link, interfaces []lb.Interface, family lb.Family) (Target, bool) {
+	for _, own := range l.Prefixes {
+		for _, i := range interfaces {
+			for _, p := range i.Prefixes {
+				if lb.FamilyOf(p.Addr()) == family && isSubnet(own) && own.Masked() == p.Masked() && len(i.HardwareAddr) == 6 {
+					return Target{Interface: l.Name, HardwareAddr: i.HardwareAddr, Address: p.Addr()}, true
+				}
+			}
+		}
+	}
+	return Target{}, false
+}
+
+// join takes note of a node that says that it is there. It tells whether its speaker took no part before.
+func (e *Engine) join(s lb.NodeState, now time.Time) (changed bool) {
+	p := e.place(s.Node, s.Interfaces)
+	e.elector.SetPenalty(s.Node, s.Penalty)
+	switch {
+	case s.Starting && e.health.Resting(s.Node):
+		return false // it does not answer yet: whoever stands in for it goes on
+	case s.Starting && p.served && e.health.Serving(s.Node):
+		p.served = false
+		return e.leave(s.Node, now) // it restarted so quickly that nobody missed it
+	}
+	p.served = !s.Starting
+	delete(e.missed, s.Node)
+	e.health.Serves(s.Node, s.Version)
+	e.health.Askable(s.Node, len(e.peers[s.Node].targets) > 0)
+	if e.elector.Join(s.Node, s.Interfaces) {
+		e.Log.Info("speaker takes part", "node", s.Node)
+		changed = true
+	}
+	return changed
+}
+
+// meet takes note of a node that others hold to rest, and finds out itself.
+func (e *Engine) meet(s lb.NodeState, now time.Time) {
+	if e.peers[s.Node] != nil {
+		return
+	}
+	e.place(s.Node, s.Interfaces)
+	e.health.Serves(s.Node, s.Version)
+	e.health.Askable(s.Node, len(e.peers[s.Node].targets) > 0)
+	e.health.Leaves(s.Node, now)
+	e.elector.Join(s.Node, s.Interfaces)
+	e.rest(s.Node)
+}
+
+// rest has a node keep its addresses although its speaker is gone.
+func (e *Engine) rest(node string) {
+	e.group.Rest(node, true)
+	e.elector.Rest(node)
+}
+
+// part takes a node's addresses from it.
+func (e *Engine) part(node string, lost bool, now time.Time) {
+	e.group.Rest(node, false)
+	e.elector.Part(node, lost, now)
+	e.Lost(node)
+}
+
+// place takes note of another node's interfaces.
+func (e *Engine) place(node string, interfaces []lb.Interface) *neighborhood {
+	p := e.peers[node]
+	if p == nil {
+		p = &neighborhood{}
+		e.peers[node] = p
+	}
+	for _, i := range p.interfaces {
+		if e.byHardwareAddr[string(i.HardwareAddr)] == node {
+			delete(e.byHardwareAddr, string(i.HardwareAddr))
+		}
+	}
+	for _, i := range interfaces {
+		e.byHardwareAddr[string(i.HardwareAddr)] = node
+	}
+	p.interfaces, p.targets = interfaces, targets(e.status.Links, interfaces)
+	return p
+}
+
+// leave takes note of a speaker's good-bye: it may only be restarting. It tells whether that is news.
+func (e *Engine) leave(node string, now time.Time) bool {
+	if !e.health.Leaves(node, now) {
+		return false
+	}
+	e.Log.Info("speaker left, its addresses stay while it may come back", "node", node, "for", e.RestartGrace)
+	e.rest(node)
+	return true
+}
+
+// SessionChanged takes note of a session with another speaker that went up, or down because nothing was heard
+// any more. It may be called from any goroutine.
+func (e *Engine) SessionChanged(node string, up bool) {
+	e.post(func(now time.Time) {
+		if up {
+			if !e.health.Serving(node) {
+				e.group.Suspect(node, false) // for it to hear, and to contradict
+			}
+			return
+		}
+		if e.health.Miss(node, now) {
+			e.missed[node] = true
+			e.group.Suspect(node, false)
+		}
+	})
+}
+
+// judgement is what came of a look at the health of the others.
+type judgement struct {
+	changed bool
+	wake    time.Time
+}
+
+// judge finds out what became of those who are heard no more, and tells the elector.
+func (e *Engine) judge(now time.Time, late time.Duration) judgement {
+	f := e.health.Decide(now, late)
+	for _, name := range f.Ask {
+		for _, t := range e.peers[name].targets {
+			e.ask(t)
+		}
+	}
+	if f.Witness {
+		for _, t := range e.witnesses(f.Ask) {
+			e.ask(t)
+		}
+	}
+	for _, name := range f.Query {
+		for _, t := range e.queries(name) {
+			e.ask(t)
+		}
+	}
+	if e.isolated = f.Isolated; e.isolated {
+		e.elector.Isolated(now)
+	}
+	for _, name := range f.Silent {
+		e.group.Suspect(name, true)
+	}
+	for _, name := range f.Resting {
+		e.Log.Info("speaker is not heard, its node is there: its addresses stay while it may come back", "node", name, "for", e.RestartGrace)
+		e.rest(name)
+	}
+	for _, name := range f.Lost {
+		e.Log.Warn("node lost", "node", name, "found after", f.Detection[name].Round(time.Millisecond))
+		e.Metrics.detection.Observe(f.Detection[name].Seconds())
+		e.part(name, true, now)
+		if e.missed[name] {
+			e.group.Suspect(name, true) // for it to hear when it is back, and those who suspected nothing
+		}
+	}
+	for _, name := range f.Gone {
+		e.Log.Warn("speaker did not come back", "node", name, "within", e.RestartGrace)
+		e.part(name, false, now)
+	}
+	return judgement{changed: len(f.Resting)+len(f.Lost)+len(f.Gone) > 0, wake: f.Wake}
+}
+
+func (e *Engine) ask(t Target) {
+	if err := e.responder.Probe(t); err != nil {
+		e.Log.Debug("asking on the segment", "interface", t.Interface, "address", t.Address, "error", err)
+	}
+}
+
+// witnesses returns hosts that would answer if this node were not cut off: other nodes, and whoever the kernel
+// had to do with lately.
+func (e *Engine) witnesses(suspects []string) (list []Target) {
+	for name, p := range e.peers {
+		if len(list) == mostWitnesses/2 {
+			break
+		}
+		if !slices.Contains(suspects, name) && e.health.Serving(name) {
+			list = append(list, p.targets[:min(1, len(p.targets))]...)
+		}
+	}
+	var names []string
+	for _, l := range e.status.Links {
+		names = append(names, l.Name)
+	}
+	found, err := e.neighbors(names)
+	if err != nil {
+		e.Log.Debug("reading the kernel's neighbours failed", "error", err)
+	}
+	for _, t := range found {
+		if suspect := e.byHardwareAddr[string(t.HardwareAddr)]; len(list) < mostWitnesses && !slices.Contains(suspects, suspect) {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// queries returns an address of each family that a node owns, to be asked of its speaker.
+func (e *Engine) queries(node string) (list []Target) {
+	p := e.peers[node]
+	for _, family := range lb.Families {
+		address, ok := e.elector.OneOf(node, family)
+		if !ok {
+			continue
+		}
+		for _, t := range p.targets {
+			list = append(list, Target{Interface: t.Interface, HardwareAddr: t.HardwareAddr, Address: address})
+		}
+	}
+	return list
+}
+
+// alive takes note of a frame of another host.
+func (e *Engine) alive(s Sighting, now time.Time) {
+	e.health.Heard(s.At)
+	node := e.byHardwareAddr[string(s.HardwareAddr)]
+	p := e.peers[node]
+	if p == nil {
+		return
+	}
+	switch {
+	case slices.ContainsFunc(p.interfaces, func(i lb.Interface) bool {
+		return slices.ContainsFunc(i.Prefixes, func(p netip.Prefix) bool { return p.Addr() == s.Address })
+	}):
+		e.health.Answered(node, s.At)
+	case string(s.Source) == string(s.HardwareAddr):
+		// Not somebody who stands in for it: those send from their own hardware address.
+		e.health.Attested(node, s.At)
+	}
+}
