@@ -12,43 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// benchCores returns two nodes whose session is up, without clock and socket.
-func benchCores(b *testing.B) (x, y *core, now time.Time) {
-	now = start
-	cores := [2]*core{}
-	for i, n := range []string{"a", "b"} {
-		cores[i] = &core{
-			local: addressPortOf(n), secret: []byte("k"), timing: Fast, random: random, jitter: func() float64 { return 0 },
-			peers: map[netip.Addr]*peer{},
-		}
-	}
-	x, y = cores[0], cores[1]
-	x.setPeers(peersOf("b"), now)
-	y.setPeers(peersOf("a"), now)
-	for range 100 {
-		now = now.Add(20 * time.Millisecond)
-		exchange(b, x, y, now)
-		exchange(b, y, x, now)
-	}
-	if x.sorted[0].session.state != Up {
-		b.Fatal("not up")
-	}
-	x.events, y.events = nil, nil
-	return x, y, now
-}
-
-func exchange(b *testing.B, x, y *core, now time.Time) {
-	x.advance(now, 0, 0)
-	for i := range x.out {
-		if _, err := y.receive(x.local, x.out[i].octets[:], now, now); err != nil {
-			b.Fatal(err)
-		}
-	}
-	x.out = x.out[:0]
-}
-
 func BenchmarkEncodeAndSign(b *testing.B) {
-	x, _, _ := benchCores(b)
+	x, _, _ := corePair(b)
 	p := x.sorted[0]
 	for b.Loop() {
 		x.out = x.out[:0]
@@ -57,7 +22,7 @@ func BenchmarkEncodeAndSign(b *testing.B) {
 }
 
 func BenchmarkVerifyAndReceive(b *testing.B) {
-	x, y, now := benchCores(b)
+	x, y, now := corePair(b)
 	x.send(x.sorted[0], x.sorted[0].session.packet())
 	octets := x.out[0].octets[:]
 	seen := &y.sorted[0].seen
@@ -70,7 +35,7 @@ func BenchmarkVerifyAndReceive(b *testing.B) {
 }
 
 func BenchmarkDropForged(b *testing.B) {
-	x, y, now := benchCores(b)
+	x, y, now := corePair(b)
 	x.send(x.sorted[0], x.sorted[0].session.packet())
 	octets := x.out[0].octets[:]
 	octets[30]++

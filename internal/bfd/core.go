@@ -171,7 +171,7 @@ func (c *core) receive(from netip.AddrPort, b []byte, at, now time.Time) (reason
 	// It came after the socket was last empty, whatever the clock says that the kernel reads.
 	if at.Before(c.looked) {
 		at = c.looked
-	} else if false {
+	} else if at.After(now) {
 		at = now
 	}
 	before := p.session.state

@@ -102,7 +102,7 @@ func TestNoFalseAlarm(t *testing.T) {
 		{"one packet in 500 lost", Fast, func(w *network) { w.loss = .002 }, func(n int) bool { return n == 0 }},
 		{"packets delayed by up to 40 ms and overtaking each other", Fast, func(w *network) { w.jitter = 40 * time.Millisecond }, func(n int) bool { return n == 0 }},
 		{"one in five lost, multiplier 12", Timing{50 * time.Millisecond, 12}, func(w *network) { w.loss = .2 }, func(n int) bool { return n == 0 }},
-		// A multiplier of 3 bears 3 packets in a row, and at times but 2 more: that is an alarm in some seconds.
+		// Three packets in a row get lost every few seconds.
 		{"one in five lost, multiplier 3", Fast, func(w *network) { w.loss = .2 }, func(n int) bool { return n > 10 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -331,6 +331,26 @@ func TestFlood(t *testing.T) {
 			t.Errorf("reported %+v, dropped %v", e, a.dropped())
 		}
 	})
+}
+
+// The kernel's times are of the wall clock, which somebody may set.
+func TestClockJumps(t *testing.T) {
+	for _, by := range []time.Duration{-time.Hour, -100 * time.Millisecond, 100 * time.Millisecond, time.Hour} {
+		t.Run(by.String(), func(t *testing.T) {
+			pair(t, func(t *testing.T, w *network, a, b *node) {
+				a.conn.update(func() { a.conn.skew = by })
+				after(10 * time.Second)
+				if e := a.take(); len(e) > 0 {
+					t.Errorf("reported %+v", e)
+				}
+				b.kill()
+				after(time.Second)
+				if e := a.alone(); e.Detection > 155*time.Millisecond || e.At.Sub(time.Now().Add(-time.Second)) > 150*time.Millisecond+lookEvery {
+					t.Errorf("reported %+v", e)
+				}
+			})
+		})
+	}
 }
 
 func TestSessionsOfMany(t *testing.T) {

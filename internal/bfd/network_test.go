@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 )
 
 // network joins meshes in memory, in the time of a synctest bubble.
@@ -97,6 +96,7 @@ type fakeConn struct {
 	dead    bool      // its process was killed
 	frozen  time.Time // its process is stopped until then
 	failure error     // of the next read
+	skew    time.Duration
 }
 
 func (c *fakeConn) update(f func()) { c.mu.Lock(); defer c.mu.Unlock(); f() }
@@ -137,7 +137,7 @@ func (c *fakeConn) receive(b []byte) (int, netip.AddrPort, time.Time, error) {
 	}
 	t := c.queue[0]
 	c.queue = c.queue[1:]
-	return copy(b, t.b), t.from, t.at, nil
+	return copy(b, t.b), t.from, t.at.Add(c.skew), nil
 }
 
 // node is a mesh in a network, and what it reported.
@@ -266,15 +266,13 @@ func (n *node) dropped() map[reason]int {
 			continue
 		}
 		for _, m := range f.GetMetric() {
-			if v := value(m); v > 0 {
+			if v := int(m.GetCounter().GetValue()); v > 0 {
 				counts[reason(m.GetLabel()[0].GetValue())] = v
 			}
 		}
 	}
 	return counts
 }
-
-func value(m *dto.Metric) int { return int(m.GetCounter().GetValue()) }
 
 // after lets time pass.
 func after(d time.Duration) { time.Sleep(d); synctest.Wait() }

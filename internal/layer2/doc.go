@@ -4,7 +4,9 @@
 // The decision is the Elector: a value that is told of addresses, nodes and claims and that says who owns
 // what. It knows no clock (time is an argument), no network and no Kubernetes. What is on the wire is
 // decided by pure functions from a frame to its answer (arp.go, ndp.go). Around them is a thin shell: the
-// Responder's sockets, the Announcer's schedule, and the Engine that joins them to gossip.
+// Responder's sockets, whose filters keep everything in the kernel that is not about an address of ours
+// (filter.go), its probers, which ask hosts and segments, the Announcer's schedule, the Binder's addresses on
+// interfaces, and the Engine that joins them to gossip.
 //
 // # Who owns an address
 //
@@ -38,8 +40,13 @@
 // A planned move, of a node that is drained or an advertisement that selects others, is make-before-break: the
 // owner answers until it hears the claim of its successor.
 //
-// A node that is lost again and again is suppressed in RFC 2439's terms. Speakers count losses each on their
-// own, so suppression orders the choice and nothing else: it never makes anybody doubt a claim.
+// Which of the two it is Health finds out (health.go): a session or gossip is lost, and the node's kernel is
+// asked on the segment. If nobody at all answers there, it is this node that is cut off: it takes nothing over,
+// and when somebody is heard again it answers nothing until it has heard what happened meanwhile. So does a
+// process that was frozen.
+//
+// A node that is lost again and again is suppressed in RFC 2439's terms. It says its penalty itself, so that
+// all choose alike; and suppression orders the choice and nothing else: it never makes anybody doubt a claim.
 //
 // # When a node comes
 //

@@ -159,10 +159,11 @@ func NewEngine(c Config) *Engine {
 	if c.Lost == nil {
 		c.Lost = func(string) {}
 	}
-	responder := NewResponder(c.Log, c.Metrics)
+	responder, binder := NewResponder(c.Log, c.Metrics), NewBinder(c.Log)
+	binder.Holds = responder.Holds
 	e := &Engine{
 		Config: c, elector: NewElector(c.Node), health: NewHealth(c.RestartGrace),
-		responder: responder, binder: NewBinder(c.Log), links: Links, neighbors: Neighbors,
+		responder: responder, binder: binder, links: Links, neighbors: Neighbors,
 		peers: map[string]*neighborhood{}, byHardwareAddr: map[string]string{}, missed: map[string]bool{}, conflicts: newConflicts(),
 		kick: make(chan struct{}, 1), state: Joining, status: Status{Owned: map[netip.Addr]Owned{}},
 	}
