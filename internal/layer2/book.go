@@ -13,7 +13,10 @@ func (e *Elector) await(x *vip, owner string, now time.Time) {
 	}
 	x.wait.since = now
 	e.awaited[x.Address] = x
-	if n := e.nodes[x.claim.Node]; n != nil && n.lost && owner != x.claim.Node && len(x.wait.passed) == 0 {
+	if n := e.nodes[x.claim.Node]; n != nil && n.lost && owner != x.claim.Node && len(x.wait.passed) < hurried {
+		if e.hurries.after = hurry; len(e.nodes) > fewNodes {
+			e.hurries.after = longHurry
+		}
 		e.hurries.add(x.Address, now)
 	} else {
 		e.waits.add(x.Address, now)

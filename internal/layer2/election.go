@@ -13,9 +13,16 @@ import (
 // know of the address, because it cannot reach the API server.
 const patience = time.Second
 
-// hurry is the same for the first who was chosen to take over from a lost node, while clients wait. Claims take
-// a few milliseconds. If that one is only late, two take over, and one yields as soon as it hears the other.
-const hurry = 250 * time.Millisecond
+// hurry is the same for those who were chosen first to take over from a lost node, while clients wait: speakers
+// whose news came in another order may each wait for another one. A claim takes milliseconds from node to node,
+// and where two make one, its rank decides at once. In a group of more than fewNodes claims spread by gossip
+// alone, which takes longer.
+const (
+	hurry     = 80 * time.Millisecond
+	longHurry = 250 * time.Millisecond
+	fewNodes  = 64
+	hurried   = 3
+)
 
 // confirmAfter is how long a majority has to be seen after a takeover until the takeover is for good: by
 // then a node that was being cut off has seen all the others go.

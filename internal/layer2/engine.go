@@ -127,7 +127,8 @@ type Engine struct {
 	// peers are the other nodes as they last told of themselves, and byHardwareAddr who has which address.
 	peers          map[string]*neighborhood
 	byHardwareAddr map[string]string
-	missed         map[string]bool // nodes whose sessions with this one were lost
+	missed         map[string]bool       // nodes whose sessions with this one were lost
+	queried        map[netip.Addr]string // addresses that nodes are asked for which have rested for long
 	conflicts      conflicts
 	reassert       []assertion // by time
 
@@ -164,7 +165,7 @@ func NewEngine(c Config) *Engine {
 	e := &Engine{
 		Config: c, elector: NewElector(c.Node), health: NewHealth(c.RestartGrace),
 		responder: responder, binder: binder, links: Links, neighbors: Neighbors,
-		peers: map[string]*neighborhood{}, byHardwareAddr: map[string]string{}, missed: map[string]bool{}, conflicts: newConflicts(),
+		peers: map[string]*neighborhood{}, byHardwareAddr: map[string]string{}, missed: map[string]bool{}, queried: map[netip.Addr]string{}, conflicts: newConflicts(),
 		kick: make(chan struct{}, 1), state: Joining, status: Status{Owned: map[netip.Addr]Owned{}},
 	}
 	e.start = e.tasks.Go

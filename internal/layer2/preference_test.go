@@ -38,6 +38,7 @@ func TestPreferredNodes(t *testing.T) {
 	if got["n1"]+got["n3"] != 40 || max(got["n1"], got["n3"]) > 25 {
 		t.Fatalf("owned: %v", got)
 	}
+	w.notice = 50 * time.Millisecond
 	w.cut(map[string]int{"n1": 1}, "n1")
 	expect("one failed", map[string]int{"n3": 40}, counts())
 	w.cut(map[string]int{"n1": 1, "n3": 2}, "n1", "n3")

@@ -96,7 +96,7 @@ func (s *swarm) lose(n int) {
 	if !s.agreed(lost) || most > int(math.Ceil(1.25*mean)) {
 		s.t.Errorf("agreed: %v, most %d of a mean of %.1f", s.agreed(lost), most, mean)
 	}
-	if owned > detectionTime+gossipInterval+hurry+50*time.Millisecond {
+	if owned > detectionTime+gossipInterval+longHurry+50*time.Millisecond {
 		s.t.Errorf("an address was without owner for %v", owned)
 	}
 }

@@ -1,6 +1,7 @@
 package layer2
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -228,12 +229,14 @@ func (e *Engine) witnesses(suspects []string) (list []Target) {
 
 // queries returns an address of each family that a node owns, to be asked of its speaker.
 func (e *Engine) queries(node string) (list []Target) {
+	maps.DeleteFunc(e.queried, func(_ netip.Addr, n string) bool { return n == node })
 	p := e.peers[node]
 	for _, family := range lb.Families {
 		address, ok := e.elector.OneOf(node, family)
 		if !ok {
 			continue
 		}
+		e.queried[address] = node
 		for _, t := range p.targets {
 			list = append(list, Target{Interface: t.Interface, HardwareAddr: t.HardwareAddr, Address: address})
 		}
@@ -254,7 +257,7 @@ func (e *Engine) alive(s Sighting, now time.Time) {
 		return slices.ContainsFunc(i.Prefixes, func(p netip.Prefix) bool { return p.Addr() == s.Address })
 	}):
 		e.health.Answered(node, s.At)
-	case string(s.Source) == string(s.HardwareAddr):
+	case e.queried[s.Address] == node && string(s.Source) == string(s.HardwareAddr):
 		// Not somebody who stands in for it: those send from their own hardware address.
 		e.health.Attested(node, s.At)
 	}

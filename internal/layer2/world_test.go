@@ -17,6 +17,7 @@ import (
 // loses its order, the API's news reaches the nodes at different times, partitions come and go, speakers
 // crash and freeze.
 type world struct {
+	notice time.Duration // within which all notice that a node is lost or back
 	t      testing.TB
 	rand   *rand.Rand
 	now    time.Time
@@ -49,7 +50,8 @@ func (t *timeline) Pop() any          { last := (*t)[len(*t)-1]; *t = (*t)[:len(
 
 func newWorld(t testing.TB, nodes int, seed uint64) *world {
 	w := &world{
-		t: t, rand: rand.New(rand.NewPCG(seed, 0)), now: time.Unix(0, 0), nodes: map[string]*Elector{},
+		notice: time.Second,
+		t:      t, rand: rand.New(rand.NewPCG(seed, 0)), now: time.Unix(0, 0), nodes: map[string]*Elector{},
 		side: map[string]int{}, frozen: map[string][]func(){}, claims: map[string]map[netip.Addr]lb.Claim{},
 		vips: map[netip.Addr]VIP{}, moves: map[netip.Addr]int{},
 	}
@@ -215,7 +217,7 @@ func (w *world) cut(side map[string]int, isolated ...string) {
 			if a == b || (before[a] == before[b]) == (side[a] == side[b]) {
 				continue
 			}
-			most := time.Second
+			most := w.notice
 			if !w.hears(a, b) {
 				most = 300 * time.Millisecond // who finds out tells all
 			}
