@@ -219,7 +219,7 @@ func (w *world) cut(side map[string]int, isolated ...string) {
 			}
 			most := w.notice
 			if !w.hears(a, b) {
-				most = 300 * time.Millisecond // who finds out tells all
+				most = min(most, 300*time.Millisecond) // who finds out tells all
 			}
 			w.after(most, func() {
 				w.tell(a, func(e *Elector) {
