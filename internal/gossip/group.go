@@ -189,7 +189,7 @@ func (g *Group) memberlistConfig() *memberlist.Config {
 	c.DeadNodeReclaimTime = time.Second // a node may come back with another address
 	c.EnableCompression = false         // small messages: it would only cost
 	c.Delegate, c.Events, c.Ping = delegate{g}, delegate{g}, delegate{g}
-	c.Logger = log.New(&logWriter{log: g.config.Log}, "", 0)
+	c.Logger = log.New(&logWriter{log: g.config.Log, warned: g.dropped.Inc}, "", 0)
 	return c
 }
 

@@ -13,10 +13,12 @@ import (
 // suspected, a stranger with another key) is a matter of debugging; but an error is worth a warning now and
 // then, however many there are.
 type logWriter struct {
-	log  *slog.Logger
-	mu   sync.Mutex
-	last time.Time
-	kept int // errors since the last warning
+	log *slog.Logger
+	// warned counts what is worth a warning: as a rule, a packet that was not made with the key.
+	warned func()
+	mu     sync.Mutex
+	last   time.Time
+	kept   int // errors since the last warning
 }
 
 func (w *logWriter) Write(line []byte) (int, error) {
@@ -25,6 +27,7 @@ func (w *logWriter) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if level == slog.LevelWarn {
+		w.warned()
 		if time.Since(w.last) < time.Minute {
 			w.kept++
 			level = slog.LevelDebug

@@ -284,8 +284,12 @@ func (e *Engine) look(now time.Time, patient bool) (next time.Time) {
 		changed = e.setState(Serving) || changed
 	}
 	found := e.judge(now, late)
-	if isolated && !e.isolated {
+	switch {
+	case isolated && !e.isolated:
 		e.freshen(now, "this node was cut off")
+	case e.isolated && !isolated:
+		// Nobody is there to ask for anything. When somebody is again, others may have taken over.
+		e.responder.Renew(time.Time{})
 	}
 	changed = changed || found.changed
 	e.due = found.wake
@@ -323,7 +327,7 @@ func (e *Engine) look(now time.Time, patient bool) (next time.Time) {
 		e.due = again
 	}
 	e.looked = now
-	if !e.stale {
+	if !e.stale && !e.isolated {
 		e.responder.Renew(now.Add(leaseTime))
 	}
 	return e.due
@@ -458,7 +462,7 @@ func sameLink(a, b Link) bool {
 
 // apply brings the wire in line with what was decided.
 func (e *Engine) apply(changes []Change, now time.Time) {
-	standsIn := map[string]int{}
+	standsIn, stoodIn := map[string]int{}, map[string]int{}
 	for _, c := range changes {
 		switch {
 		case !c.Owned:
@@ -466,7 +470,11 @@ func (e *Engine) apply(changes []Change, now time.Time) {
 			e.binder.Unset(c.Address)
 			e.announcer.Stop(c.Address)
 			e.responder.Disown(c.Address)
-			e.Log.Info("no longer answering", "vip", c.Address, "service", c.Service)
+			if node := e.status.Owned[c.Address].For; node != "" {
+				stoodIn[node]++
+			} else {
+				e.Log.Info("no longer answering", "vip", c.Address, "service", c.Service)
+			}
 		case c.Probe:
 			e.detect(c)
 		default:
@@ -478,6 +486,9 @@ func (e *Engine) apply(changes []Change, now time.Time) {
 	}
 	for _, node := range slices.Sorted(maps.Keys(standsIn)) {
 		e.Log.Info("standing in for a node while its speaker is gone", "node", node, "addresses", standsIn[node])
+	}
+	for _, node := range slices.Sorted(maps.Keys(stoodIn)) {
+		e.Log.Info("no longer standing in for a node", "node", node, "addresses", stoodIn[node])
 	}
 	if len(changes) == 0 {
 		return

@@ -757,6 +757,22 @@ func TestSegment(t *testing.T) {
 				s.run(15 * second)
 			}
 		}, 250 * time.Millisecond, movesOfLost, 100 * time.Millisecond},
+		{"the cable of one of two flaps quickly, at either end", 2, func(s *ether) {
+			for i := range 10 {
+				if i%2 == 0 {
+					s.cut("n1")
+				} else {
+					s.unplug("n1", true)
+				}
+				s.run(1500 * time.Millisecond)
+				if i%2 == 0 {
+					s.mend("n1")
+				} else {
+					s.unplug("n1", false)
+				}
+				s.run(2500 * time.Millisecond)
+			}
+		}, 250 * time.Millisecond, movesOfLost, 100 * time.Millisecond},
 		{"a speaker is killed and comes back", 3, func(s *ether) { s.kill("n1"); s.run(3 * second); s.restart("n1"); s.run(20 * second) }, 2 * time.Millisecond, 0, 0},
 		{"a speaker is killed and comes back at once", 3, func(s *ether) { s.kill("n1"); s.run(100 * time.Millisecond); s.restart("n1"); s.run(20 * second) }, 2 * time.Millisecond, 0, 0},
 		{"a speaker says good-bye and comes back", 3, func(s *ether) {
