@@ -177,6 +177,20 @@ func (e *Elector) keeps(name string, x *vip) bool {
 	return ok
 }
 
+// clings tells whether a node keeps an address for as long as nobody else may own it: it is drained, and nothing
+// else is against it.
+func (e *Elector) clings(name string, x *vip) bool {
+	n := e.nodes[name]
+	if !n.present() || !n.drained {
+		return false
+	}
+	barred := n.barred
+	n.barred = ""
+	keeps := e.keeps(name, x)
+	n.barred = barred
+	return keeps
+}
+
 // allowed tells whether nothing but its speaker, selectors and interfaces may keep a node from an address.
 func (e *Elector) allowed(name string, n *node, x *vip) bool {
 	return n.barred == "" && (x.Endpoints == nil || x.Endpoints[name]) && !(x.foreign && name == e.self)

@@ -150,6 +150,7 @@ func (e *Elector) confirm(now time.Time) (claims []lb.Claim) {
 func (e *Elector) forget(x *vip) {
 	e.place(x, "")
 	delete(e.ownerless, x.Address)
+	delete(e.left, x.Address)
 	delete(e.ended, x.Address)
 	delete(e.offers, x.Address)
 	delete(e.vips, x.Address)

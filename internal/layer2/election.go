@@ -62,6 +62,8 @@ type Elector struct {
 	// loads are how many addresses count for each node; early are those that count for another than the owner.
 	loads map[string]int
 	early map[netip.Addr]*vip
+	// left are the addresses that drained nodes keep because nobody else may own them.
+	left map[netip.Addr]*vip
 	// ownerless are the addresses that nobody may own as things are.
 	ownerless map[netip.Addr]*vip
 	awaited   map[netip.Addr]*vip
@@ -138,7 +140,7 @@ func NewElector(self string) *Elector {
 	return &Elector{
 		self: self, scopes: map[string]*Scope{}, nodes: map[string]*node{}, vips: map[netip.Addr]*vip{}, resting: map[string]bool{},
 		strays: map[netip.Addr]lb.Claim{}, owned: map[string]map[netip.Addr]*vip{},
-		ownerless: map[netip.Addr]*vip{}, awaited: map[netip.Addr]*vip{}, waits: deadlines{after: patience}, hurries: deadlines{after: hurry},
+		ownerless: map[netip.Addr]*vip{}, left: map[netip.Addr]*vip{}, awaited: map[netip.Addr]*vip{}, waits: deadlines{after: patience}, hurries: deadlines{after: hurry},
 		loads: map[string]int{}, early: map[netip.Addr]*vip{},
 		ended: map[netip.Addr]time.Time{}, ends: deadlines{after: endAfter}, again: deadlines{after: patience},
 		offers: map[netip.Addr]lb.Offer{}, pending: deadlines{after: confirmAfter},
@@ -258,6 +260,7 @@ func (e *Elector) touchNode(name string) {
 func (e *Elector) touchUnsettled() {
 	touchSorted(e, e.awaited)
 	touchSorted(e, e.ownerless)
+	touchSorted(e, e.left)
 	e.touchResting()
 }
 

@@ -19,7 +19,9 @@ type node struct {
 	// lost marks a node that neither is there nor said good-bye: it may be cut off from us, or we from it.
 	lost bool
 	// barred says why the node must own nothing; empty if it may.
-	barred     string
+	barred string
+	// drained is true if it is barred only from what another node may own.
+	drained    bool
 	interfaces []lb.Interface
 	// gone is true when the cluster has no such node (any more): once its speaker is gone too, it is forgotten.
 	gone    bool
@@ -75,12 +77,17 @@ func (e *Elector) Part(name string, lost bool, now time.Time) {
 }
 
 // Bar keeps a node from owning anything, for a reason fit to show, or admits it again with an empty one.
-func (e *Elector) Bar(name, reason string) {
+func (e *Elector) Bar(name, reason string) { e.bar(name, reason, false) }
+
+// Drain is like Bar, but the node keeps what nobody else may own: its users lose nothing before they have to.
+func (e *Elector) Drain(name, reason string) { e.bar(name, reason, true) }
+
+func (e *Elector) bar(name, reason string, drained bool) {
 	n := e.node(name)
-	if n.barred == reason && !n.gone {
+	if n.barred == reason && n.drained == drained && !n.gone {
 		return
 	}
-	n.barred, n.gone = reason, false
+	n.barred, n.drained, n.gone = reason, drained, false
 	e.touchNode(name)
 	e.touchUnsettled()
 }
@@ -89,7 +96,7 @@ func (e *Elector) Bar(name, reason string) {
 // count as lost.
 func (e *Elector) RemoveNode(name string) {
 	n := e.node(name)
-	n.gone, n.barred, n.lost = true, "the cluster has no such node", false
+	n.gone, n.barred, n.drained, n.lost = true, "the cluster has no such node", false, false
 	if !n.alive {
 		delete(e.nodes, name)
 		delete(e.resting, name)

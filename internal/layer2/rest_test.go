@@ -354,3 +354,35 @@ func TestForeign(t *testing.T) {
 	}
 	e.Foreign(address(250), true) // unknown
 }
+
+// A drained node keeps what nobody else may own until somebody may; a barred one does not.
+func TestDrainedKeepsWhatNobodyElseMayOwn(t *testing.T) {
+	a, at := address(1), time.Unix(1e9, 0)
+	for _, strict := range []bool{false, true} {
+		e := NewElector("a")
+		e.SetScope(everywhere("a", "b"))
+		e.Join("a", segment)
+		e.SetVIP(VIP{Address: a, Service: service(1), Scopes: []string{"all"}})
+		e.Decide(at)
+		if e.Drain("a", "drained"); strict {
+			e.Bar("a", "excluded")
+		}
+		e.Decide(at.Add(time.Second))
+		if got := e.ownerOf(a); (got == "") != strict {
+			t.Errorf("strictly %v: the owner is %q while nobody else may be", strict, got)
+		}
+		e.Join("b", segment)
+		e.Decide(at.Add(2 * time.Second))
+		if got := e.ownerOf(a); got != "b" {
+			t.Errorf("strictly %v: the owner is %q, want b", strict, got)
+		}
+		// Until b has claimed it, a drained owner answers.
+		if x := e.vips[a]; x.owns() == strict {
+			t.Errorf("strictly %v: a answers: %v", strict, x.owns())
+		}
+		e.Hear(lb.Claim{Address: a, Node: "b", Epoch: 9})
+		if e.Decide(at.Add(3 * time.Second)); e.vips[a].owns() {
+			t.Errorf("strictly %v: a answers although b has claimed the address", strict)
+		}
+	}
+}

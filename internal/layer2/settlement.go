@@ -14,6 +14,7 @@ func (e *Elector) settle(x *vip, now time.Time) (made bool, cause Cause) {
 	if x.news {
 		x.news, x.heardAt = false, now
 	}
+	delete(e.left, x.Address)
 	offer, offered := e.offers[x.Address]
 	delete(e.offers, x.Address)
 	switch {
@@ -46,6 +47,9 @@ func (e *Elector) settle(x *vip, now time.Time) (made bool, cause Cause) {
 	}
 	chosen := e.choose(x, now)
 	switch {
+	case chosen == "" && e.clings(heard.Node, x):
+		e.left[x.Address] = x
+		return false, e.follow(x, heard, now)
 	case chosen == "":
 		cause = Moved
 		e.place(x, "")

@@ -14,16 +14,21 @@ const whileBlind = 5 * time.Second
 
 // bar tells the engine whether a node must own nothing, and why, unless it knows.
 func (s *Speaker) bar(name string) {
-	reason := s.known[name].barred
-	if reason == "" && s.lasting[name] {
-		reason = notReady
+	n := s.known[name]
+	reason, tell := n.barred, (*layer2.Elector).Bar
+	switch {
+	case n.drained:
+		tell = (*layer2.Elector).Drain
+	case reason == "" && s.lasting[name]:
+		// Its speaker may be well: better this node than none.
+		reason, tell = notReady, (*layer2.Elector).Drain
 	}
 	s.mu.Lock()
 	before, told := s.bars[name]
 	s.bars[name] = reason
 	s.mu.Unlock()
 	if !told || before != reason {
-		s.tell(func(e *layer2.Elector) { e.Bar(name, reason) })
+		s.tell(func(e *layer2.Elector) { tell(e, name, reason) })
 	}
 }
 

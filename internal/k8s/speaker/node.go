@@ -17,6 +17,8 @@ type node struct {
 	labels labels.Set
 	// barred says why the node must not own addresses, by what the Node says of itself; empty if it may.
 	barred string
+	// drained is true if it is to own only what no other node may.
+	drained bool
 	// unready is true while the condition Ready is False or Unknown, which it has been since then by the clock
 	// of who wrote it.
 	unready bool
@@ -27,7 +29,11 @@ type node struct {
 
 // newNode reads a Node; cordoned nodes are drained if drainCordoned says so.
 func newNode(object *corev1.Node, drainCordoned bool) node {
-	n := node{labels: labels.Set(object.Labels), barred: barred(object, drainCordoned)}
+	n := node{labels: labels.Set(object.Labels)}
+	if n.barred = barred(object); n.barred == "" {
+		n.barred = drained(object, drainCordoned)
+		n.drained = n.barred != ""
+	}
 	for _, c := range object.Status.Conditions {
 		if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
 			n.unready, n.since = true, c.LastTransitionTime.Time
@@ -42,20 +48,25 @@ func newNode(object *corev1.Node, drainCordoned bool) node {
 }
 
 func (n node) equal(other node) bool {
-	return maps.Equal(n.labels, other.labels) && n.barred == other.barred && n.unready == other.unready &&
+	return maps.Equal(n.labels, other.labels) && n.barred == other.barred && n.drained == other.drained && n.unready == other.unready &&
 		slices.Equal(n.addresses, other.addresses)
 }
 
-// barred returns why a node must own no address: what its administrator or its network says.
-func barred(object *corev1.Node, drainCordoned bool) string {
-	if _, ok := object.Labels[corev1.LabelNodeExcludeBalancers]; ok {
-		return "label " + corev1.LabelNodeExcludeBalancers
-	}
+// drained returns why a node is to own only what no other may, because its administrator says so.
+func drained(object *corev1.Node, drainCordoned bool) string {
 	if value, ok := object.Annotations[v1alpha1.AnnotationDrain]; ok && value != "false" {
 		return "annotation " + v1alpha1.AnnotationDrain
 	}
 	if drainCordoned && object.Spec.Unschedulable {
 		return "cordoned"
+	}
+	return ""
+}
+
+// barred returns why a node must own no address: what its administrator or its network says.
+func barred(object *corev1.Node) string {
+	if _, ok := object.Labels[corev1.LabelNodeExcludeBalancers]; ok {
+		return "label " + corev1.LabelNodeExcludeBalancers
 	}
 	for _, t := range object.Spec.Taints {
 		if t.Key == corev1.TaintNodeOutOfService {

@@ -69,4 +69,4 @@ func fill[T any](w *k8s.Watch, objects []T) {
 
 // Barred returns why a Node must own no address by what its object says, empty if it may: without what takes
 // time to tell, and what a flag has speakers heed.
-func Barred(n *corev1.Node) string { return barred(n, false) }
+func Barred(n *corev1.Node) string { return newNode(n, false).barred }
