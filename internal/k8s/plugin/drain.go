@@ -80,29 +80,11 @@ func WouldStick(s *Snapshot, node string) (stuck []Stuck) {
 	return stuck
 }
 
-// Unowned returns those of stuck addresses that no speaker answers for.
-func Unowned(speakers []*v1alpha1.Speaker, stuck []Stuck) (list []netip.Addr) {
-	listed := map[string]bool{}
-	for _, sp := range speakers {
-		if l2 := sp.Status.Layer2; l2 != nil {
-			for _, x := range l2.Addresses {
-				listed[x.Address] = true
-			}
-		}
-	}
-	for _, x := range stuck {
-		if !listed[x.Address.String()] {
-			list = append(list, x.Address)
-		}
-	}
-	return list
-}
-
-func pronoun(n int) string {
-	if n == 1 {
-		return "it"
-	}
-	return "them"
+// allStuck tells whether nothing is left on a node but what has nowhere to go.
+func allStuck(left Left, stuck []Stuck) bool {
+	return left.Owned > 0 && left.Owned == len(left.Addresses) && !slices.ContainsFunc(left.Addresses, func(a netip.Addr) bool {
+		return !slices.ContainsFunc(stuck, func(x Stuck) bool { return x.Address == a })
+	})
 }
 
 // Drained tells whether a Node has the annotation that drains it.
@@ -123,5 +105,5 @@ func setDrain(n *corev1.Node) {
 
 // String says what is stuck, and why.
 func (x Stuck) String() string {
-	return fmt.Sprintf("%s (%s) has nowhere to go, and nobody will answer for it: %s", x.Address, x.Service, x.Why)
+	return fmt.Sprintf("%s (%s) has nowhere to go and stays: %s", x.Address, x.Service, x.Why)
 }
