@@ -124,16 +124,23 @@ func (g *Group) Run(ctx context.Context) error {
 	talking := make(chan struct{})
 	go func() { defer close(talking); g.talk(ctx, list) }()
 	defer func() { <-talking }()
-	g.search(ctx, list)
-	for ctx.Err() == nil {
-		if missing := g.join(list); missing == 0 || (list.NumMembers() > 1 && time.Since(began) >= settle) {
-			g.setJoined()
+	// The good-bye does not wait for nodes that do not answer: they take as long as TCP's timeout.
+	joining := make(chan struct{})
+	go func() {
+		defer close(joining)
+		g.search(ctx, list)
+		for ctx.Err() == nil {
+			if missing := g.join(list); missing == 0 || (list.NumMembers() > 1 && time.Since(began) >= settle) {
+				g.setJoined()
+			}
+			select {
+			case <-ctx.Done():
+			case <-tick.C:
+			}
 		}
-		select {
-		case <-ctx.Done():
-		case <-tick.C:
-		}
-	}
+	}()
+	<-ctx.Done()
+	defer func() { <-joining }()
 	g.list.Store(nil)
 	if message, err := encode(content{leaving: g.config.Node}); err == nil {
 		g.send(list, message)
@@ -321,7 +328,8 @@ func (g *Group) Offer(offers []lb.Offer) {
 	}
 }
 
-// Refresh hears from some of the others what they know. It returns false if none answered.
+// Refresh hears from another what it knows. It returns once one has answered, or false if none did: some may be
+// gone, and are waited for as long as TCP's timeout.
 func (g *Group) Refresh() bool {
 	list := g.list.Load()
 	if list == nil {
@@ -334,7 +342,17 @@ func (g *Group) Refresh() bool {
 		}
 	}
 	addresses = append(addresses, g.missing(list)...)
-	return g.ask(list, addresses[:min(joinAtOnce, len(addresses))]) > 0
+	addresses = addresses[:min(joinAtOnce, len(addresses))]
+	answers := make(chan bool, len(addresses))
+	for _, a := range addresses {
+		go func() { answers <- g.ask(list, []netip.Addr{a}) > 0 }()
+	}
+	for range addresses {
+		if <-answers {
+			return true
+		}
+	}
+	return false
 }
 
 // Addresses returns where the other members are reached.
@@ -366,9 +384,12 @@ func (g *Group) broadcastState(s lb.NodeState) {
 		// regular exchange of everything.
 		others := g.others(list)
 		for _, n := range others[:min(directMembers, len(others))] {
-			if err := list.SendReliable(n, message); err != nil {
-				g.config.Log.Debug("gossip message not sent", "node", n.Name, "error", err)
-			}
+			// The caller does not wait, as it would for TCP's timeout of each that was cut off just now.
+			go func() {
+				if err := list.SendReliable(n, message); err != nil {
+					g.config.Log.Debug("gossip message not sent", "node", n.Name, "error", err)
+				}
+			}()
 		}
 	}
 }
@@ -418,7 +439,7 @@ type delegate struct{ *Group }
 
 func (d delegate) NodeMeta(int) []byte { return nil }
 
-func (d delegate) NotifyMsg(b []byte) { d.receive(b) }
+func (d delegate) NotifyMsg(b []byte) { d.passOn(d.receive(b)) }
 
 func (d delegate) GetBroadcasts(overhead, limit int) [][]byte {
 	return d.queue.GetBroadcasts(overhead, limit)
@@ -434,27 +455,49 @@ func (d delegate) LocalState(bool) []byte {
 
 func (d delegate) MergeRemoteState(b []byte, _ bool) { d.receive(b) }
 
-func (d delegate) receive(b []byte) {
+// receive takes in a message. It returns what was new.
+func (d delegate) receive(b []byte) (fresh content) {
 	c, err := decode(b)
 	if err != nil {
 		d.dropped.Inc()
 		d.config.Log.Debug("gossip message dropped", "error", err)
-		return
+		return content{}
 	}
 	d.hear()
 	if len(c.states)+len(c.claims)+len(c.suspicions)+len(c.offers) == 0 && c.leaving == "" {
-		return // only a word
+		return content{} // only a word
 	}
 	if c.leaving != "" {
 		d.table.leave(c.leaving)
 	}
-	if d.table.merge(c) {
+	fresh, refuted := d.table.merge(c)
+	if refuted {
 		select {
 		case d.refute <- struct{}{}:
 		default:
 		}
 	}
 	d.config.Kick()
+	return fresh
+}
+
+// passOn gossips what another speaker said. memberlist itself spreads only who is a member: without this, a
+// message would reach nobody but those whom its author sends it to, who are few in a large group.
+func (d delegate) passOn(fresh content) {
+	queue := func(name string, c content) {
+		if message, err := encode(c); err == nil && len(message) <= packetOctets {
+			d.queue.QueueBroadcast(broadcast{name, message})
+		}
+	}
+	for _, s := range fresh.states {
+		queue("state "+s.Node, content{states: []lb.NodeState{s}})
+	}
+	for _, s := range fresh.suspicions {
+		queue("suspicion "+s.Node, content{suspicions: []lb.Suspicion{s}})
+	}
+	for _, c := range fresh.claims {
+		queue("claim "+c.Address.String(), content{claims: []lb.Claim{c}})
+	}
 }
 
 func (d delegate) NotifyJoin(n *memberlist.Node) {

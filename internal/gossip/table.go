@@ -40,21 +40,27 @@ func newTable(self string, first uint64) *table {
 	}
 }
 
-// merge takes in what another speaker said. It tells whether the others have to be told of this node's own
-// state again: they suspect it, or remember a later state of it from before its speaker's start.
-func (t *table) merge(c content) (refuted bool) {
+// merge takes in what another speaker said. It returns what of it others may not know either, and tells whether
+// they have to be told of this node's own state again: they suspect it, or remember a later state of it from
+// before its speaker's start.
+func (t *table) merge(c content) (fresh content, refuted bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range c.states {
-		t.mergeState(s)
+		if t.mergeState(s) {
+			fresh.states = append(fresh.states, s)
+		}
 	}
 	for _, s := range c.suspicions {
-		t.mergeSuspicion(s)
+		if t.mergeSuspicion(s) {
+			fresh.suspicions = append(fresh.suspicions, s)
+		}
 	}
 	for _, x := range c.claims {
 		if x.Beats(t.claims[x.Address]) {
 			t.claims[x.Address] = x
 			t.news.Claims = append(t.news.Claims, x)
+			fresh.claims = append(fresh.claims, x)
 		}
 	}
 	for _, o := range c.offers {
@@ -62,19 +68,19 @@ func (t *table) merge(c content) (refuted bool) {
 			t.news.Offers = append(t.news.Offers, o)
 		}
 	}
-	return t.refuted
+	return fresh, t.refuted
 }
 
-func (t *table) mergeState(s lb.NodeState) {
+func (t *table) mergeState(s lb.NodeState) (fresh bool) {
 	known, ok := t.states[s.Node]
 	if ok && s.Version <= known.Version {
-		return
+		return false
 	}
 	if s.Node == t.self {
 		if ok {
 			t.outdo(s.Version)
 		}
-		return
+		return false
 	}
 	t.states[s.Node] = s
 	if s.Version > t.suspicions[s.Node].Version {
@@ -87,6 +93,7 @@ func (t *table) mergeState(s lb.NodeState) {
 		// Others hand on the states of nodes that rest: a speaker that starts must not take their addresses.
 		t.news.Resting = append(t.news.Resting, s)
 	}
+	return true
 }
 
 func (t *table) mergeSuspicion(s lb.Suspicion) (fresh bool) {

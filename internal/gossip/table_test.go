@@ -49,17 +49,17 @@ func TestSuspicions(t *testing.T) {
 func TestRefutation(t *testing.T) {
 	tab := newTable("n0", 5)
 	tab.setSelf(lb.NodeState{})
-	if !tab.merge(content{suspicions: []lb.Suspicion{{Node: "n0", Version: 9}}}) {
+	if _, refuted := tab.merge(content{suspicions: []lb.Suspicion{{Node: "n0", Version: 9}}}); !refuted {
 		t.Fatal("does not contradict")
 	}
 	if s, ok := tab.takeRefutation(); !ok || s.Version != 10 {
 		t.Errorf("says %+v, %v", s, ok)
 	}
-	if tab.merge(content{suspicions: []lb.Suspicion{{Node: "n0", Version: 9}}}) || len(tab.take().Suspicions) > 0 {
+	if _, refuted := tab.merge(content{suspicions: []lb.Suspicion{{Node: "n0", Version: 9}}}); refuted || len(tab.take().Suspicions) > 0 {
 		t.Error("contradicts again what it has contradicted")
 	}
 	// also what is remembered of an earlier life
-	if !tab.merge(content{states: []lb.NodeState{{Node: "n0", Version: 20}}}) {
+	if _, refuted := tab.merge(content{states: []lb.NodeState{{Node: "n0", Version: 20}}}); !refuted {
 		t.Error("does not outdo its earlier life")
 	}
 }

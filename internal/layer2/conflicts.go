@@ -58,17 +58,21 @@ func (c *conflicts) see(s Sighting, service lb.Key, detected bool, now time.Time
 	return x.ConflictReport, fresh, defend
 }
 
-// reports returns what is still true, sorted, and forgets the rest.
-func (c *conflicts) reports(now time.Time) (list []ConflictReport) {
+// reports returns what is still true, sorted, and forgets the rest. Of what it forgets it returns the addresses
+// that were not answered for because of it.
+func (c *conflicts) reports(now time.Time) (list []ConflictReport, free []netip.Addr) {
 	for a, x := range c.by {
 		if now.Sub(x.seen) >= conflictMemory {
 			delete(c.by, a)
+			if x.Detected {
+				free = append(free, a)
+			}
 			continue
 		}
 		list = append(list, x.ConflictReport)
 	}
 	slices.SortFunc(list, func(a, b ConflictReport) int { return a.Address.Compare(b.Address) })
-	return list
+	return list, free
 }
 
 // ended takes note that this node does not own an address any more.
@@ -83,14 +87,14 @@ func (c *conflicts) ended(address netip.Addr) {
 func (e *Engine) sighted(s Sighting) {
 	e.post(func(now time.Time) {
 		if s.Kind == Alive {
-			e.alive(s, now)
+			e.alive(s)
 			return
 		}
 		e.contend(s, now)
 	})
 }
 
-// contend deals with another host that says that it has an address which this node answers for.
+// contend deals with another host that has or wants an address which this node answers for.
 func (e *Engine) contend(s Sighting, now time.Time) {
 	own, ok := e.status.Owned[s.Address]
 	if !ok {
@@ -103,6 +107,9 @@ func (e *Engine) contend(s Sighting, now time.Time) {
 		e.broadcast([]netip.Addr{s.Address}, own.Interfaces)
 		e.reassert = append(e.reassert, assertion{s.Address, now.Add(settleTime)})
 		return
+	}
+	if s.Kind == Wanted {
+		return // it was told that the address is taken; whoever uses it all the same is seen to
 	}
 	report, fresh, defend := e.conflicts.see(s, own.Service, false, now)
 	if fresh {
@@ -148,7 +155,9 @@ func (e *Engine) detect(c Change) {
 				return // no longer ours, or asked for again
 			}
 			delete(e.conflicts.detecting, c.Address)
-			if s == nil {
+			if s == nil || e.byHardwareAddr[string(s.HardwareAddr)] != "" {
+				// Another speaker that took the address at the same time, and asks for it too, is no foreign host:
+				// its claim settles it.
 				e.own(c)
 				return
 			}

@@ -59,9 +59,17 @@ func (e *Elector) Penalty(node string) lb.Penalty {
 }
 
 // SetPenalty takes note of what a node says of its own penalty: it has heard of every loss that anybody found,
-// but for those before its speaker's last start.
-func (e *Elector) SetPenalty(node string, said lb.Penalty) {
+// but for those before its speaker's last start. A node whose clock is wrong, or was when it was lost, is not
+// suppressed for longer for that.
+func (e *Elector) SetPenalty(node string, said lb.Penalty, now time.Time) {
 	n := e.node(node)
+	said.Value = min(said.Value, ceiling)
+	if said.At.After(now) {
+		said.At = now
+	}
+	if most := now.Add(maxSuppress); said.Reuse.After(most) {
+		said.Reuse = most
+	}
 	if said.Reuse.After(n.penalty.reuse) || (said.Reuse.Equal(n.penalty.reuse) && said.At.After(n.penalty.at)) {
 		n.penalty = penalty{said.Value, said.At, said.Reuse}
 	}

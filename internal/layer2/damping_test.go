@@ -117,8 +117,9 @@ func TestDamping(t *testing.T) {
 	for range 3 {
 		e.Penalize("a", at)
 	}
-	other.SetPenalty("a", e.Penalty("a"))
-	other.SetPenalty("a", lb.Penalty{}) // its speaker has started anew, and forgot
+	other.SetPenalty("a", e.Penalty("a"), at)
+	other.SetPenalty("b", lb.Penalty{Value: 1e6, At: at.Add(time.Hour), Reuse: at.Add(24 * time.Hour)}, at.Add(-2*maxSuppress)) // by a wrong clock
+	other.SetPenalty("a", lb.Penalty{}, at)                                                                                     // its speaker has started anew, and forgot
 	for _, x := range []*Elector{e, other} {
 		if d := x.Damped(at.Add(time.Minute)); len(d) != 1 || d[0].Node != "a" || d[0].Penalty > 3000 {
 			t.Errorf("suppressed: %+v", d)

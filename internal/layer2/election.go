@@ -300,6 +300,14 @@ func (e *Elector) Owners() map[netip.Addr]string {
 	return owners
 }
 
+// owner returns the owner of an address, as this node sees it; empty if there is none.
+func (e *Elector) owner(address netip.Addr) string {
+	if x := e.vips[address]; x != nil {
+		return x.owner
+	}
+	return ""
+}
+
 // OneOf returns an address of a family that a node owns.
 func (e *Elector) OneOf(node string, family lb.Family) (netip.Addr, bool) {
 	for a := range e.owned[node] {

@@ -119,7 +119,9 @@ type Engine struct {
 	deciding bool // it has heard what the others know, or there are none
 	serving  bool // and it answers for what it owns
 	isolated bool // it hears nobody at all
+	severed  bool // it has no interface any more on a segment of others
 	stale    bool // it was frozen or cut off, and has still to hear what happened meanwhile
+	stales   int  // how often it was
 	looked   time.Time
 	due      time.Time // when it wanted to look again
 	tasks    sync.WaitGroup
@@ -127,8 +129,7 @@ type Engine struct {
 	// peers are the other nodes as they last told of themselves, and byHardwareAddr who has which address.
 	peers          map[string]*neighborhood
 	byHardwareAddr map[string]string
-	missed         map[string]bool       // nodes whose sessions with this one were lost
-	queried        map[netip.Addr]string // addresses that nodes are asked for which have rested for long
+	missed         map[string]bool // nodes whose sessions with this one were lost
 	conflicts      conflicts
 	reassert       []assertion // by time
 
@@ -165,7 +166,7 @@ func NewEngine(c Config) *Engine {
 	e := &Engine{
 		Config: c, elector: NewElector(c.Node), health: NewHealth(c.RestartGrace),
 		responder: responder, binder: binder, links: Links, neighbors: Neighbors,
-		peers: map[string]*neighborhood{}, byHardwareAddr: map[string]string{}, missed: map[string]bool{}, queried: map[netip.Addr]string{}, conflicts: newConflicts(),
+		peers: map[string]*neighborhood{}, byHardwareAddr: map[string]string{}, missed: map[string]bool{}, conflicts: newConflicts(),
 		kick: make(chan struct{}, 1), state: Joining, status: Status{Owned: map[netip.Addr]Owned{}},
 	}
 	e.start = e.tasks.Go
@@ -339,7 +340,12 @@ func (e *Engine) thaw(now time.Time) {
 	// The wall clock goes on where the monotonic one stands still, as while a virtual machine is suspended. If
 	// it was only set, nothing is lost but a moment.
 	gap := max(now.Sub(e.looked), now.Round(0).Sub(e.looked.Round(0)))
-	if e.looked.IsZero() || gap <= leaseTime {
+	if e.looked.IsZero() || gap <= pulse*3/2 {
+		return
+	}
+	// Others may have taken over: not to be contested, if it turns out so.
+	e.elector.Isolated(now)
+	if gap <= leaseTime {
 		return
 	}
 	e.Metrics.frozen.Inc()
@@ -351,16 +357,18 @@ func (e *Engine) thaw(now time.Time) {
 func (e *Engine) freshen(now time.Time, why string) {
 	e.elector.Isolated(now)
 	e.responder.Renew(time.Time{})
-	if e.stale {
-		return
-	}
 	e.stale = true
+	e.stales++
+	last := e.stales
 	e.Log.Warn("answering nothing until the others are heard", "why", why)
 	// On the segment, since that takes no time, and by gossip.
 	e.tellSegment(slices.Collect(maps.Keys(e.status.Owned)))
 	e.start(func() {
 		e.group.Refresh()
 		e.post(func(now time.Time) {
+			if e.stales != last {
+				return // what it has heard is older than the last time
+			}
 			e.stale = false
 			e.elector.Isolated(now)
 		})
@@ -385,6 +393,10 @@ func (e *Engine) takeIn(now time.Time) (changed bool) {
 	}
 	if news.Losses > 0 {
 		e.introduce()
+		if e.serving {
+			// Also for too short a time to notice, as a machine that stood still for half a second.
+			e.freshen(now, "the others had lost this node")
+		}
 	}
 	for _, s := range news.Joined {
 		changed = e.join(s, now) || changed
@@ -434,12 +446,17 @@ func (e *Engine) relink() error {
 	}
 	e.relinked = true
 	e.elector.Join(e.Node, e.interfaces())
-	e.health.Linked(len(links) > 0)
 	e.introduce()
+	before, after := false, false
 	for name, p := range e.peers {
+		before = before || len(p.targets) > 0
 		p.targets = targets(links, p.interfaces)
+		after = after || len(p.targets) > 0
 		e.health.Askable(name, len(p.targets) > 0)
 	}
+	// An interface that is left is of no use if the others are on none of its segments, as on a bridge for Pods.
+	e.severed = len(links) == 0 || (!after && (before || e.severed))
+	e.health.Linked(!e.severed)
 	return nil
 }
 
@@ -475,9 +492,10 @@ func (e *Engine) apply(changes []Change, now time.Time) {
 			} else {
 				e.Log.Info("no longer answering", "vip", c.Address, "service", c.Service)
 			}
-		case c.Probe:
+		case c.Probe || (c.For == "" && e.conflicts.detecting[c.Address] != nil): // also for other interfaces
 			e.detect(c)
 		default:
+			delete(e.conflicts.detecting, c.Address)
 			e.own(c)
 			if c.For != "" {
 				standsIn[c.For]++

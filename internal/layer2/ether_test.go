@@ -33,7 +33,9 @@ type ether struct {
 	vips          []netip.Addr
 	sealed        [][]lb.Claim // the payloads on the wire, by number
 	began         time.Time    // of watching
-	client        map[netip.Addr]*clientView
+	// bridged is true where every host has a bridge of its own as well, with a Pod on it that always answers.
+	bridged bool
+	client  map[netip.Addr]*clientView
 }
 
 // clientView is what the client saw of an address.
@@ -76,8 +78,11 @@ type fakeTable struct {
 	news        lb.GossipUpdate
 }
 
-func newEther(t testing.TB, seed uint64, nodes, vips int) *ether {
+func newEther(t testing.TB, seed uint64, nodes, vips int, options ...func(*ether)) *ether {
 	s := &ether{t: t, rand: rand.New(rand.NewPCG(seed, 7)), now: time.Unix(1e9, 0), hosts: map[string]*host{}, cable: map[string]int{}, gossip: map[string]int{}, client: map[netip.Addr]*clientView{}}
+	for _, o := range options {
+		o(s)
+	}
 	for i := range nodes {
 		s.names = append(s.names, fmt.Sprint("n", i))
 	}
@@ -129,16 +134,41 @@ func (s *ether) start(name string) {
 	}
 	e := NewEngine(Config{Node: name, RestartGrace: 15 * time.Second, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry())})
 	links := []Link{{Interface: lb.Interface{Name: "eth0", HardwareAddr: hardwareAddr(name), Prefixes: []netip.Prefix{netip.PrefixFrom(ownAddress(name), 24)}}}}
-	e.links = func() ([]Link, error) {
-		if h.unplugged {
-			return nil, nil
+	bridge := Link{Index: 2, Interface: lb.Interface{Name: "cni0", HardwareAddr: net.HardwareAddr{2, 8, 8, 8, 8, hardwareAddr(name)[5]},
+		Prefixes: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, hardwareAddr(name)[5], 1}), 24)}}}
+	e.links = func() (list []Link, err error) {
+		if s.bridged {
+			list = append(list, bridge)
 		}
-		return links, nil
+		if !h.unplugged {
+			list = append(list, links...)
+		}
+		return list, nil
 	}
-	e.neighbors = func([]string) ([]Target, error) {
-		return []Target{{Interface: "eth0", HardwareAddr: net.HardwareAddr{2, 9, 9, 9, 9, 9}, Address: netip.MustParseAddr("192.0.2.254")}}, nil
+	e.neighbors = func(interfaces []string) (list []Target, err error) {
+		if slices.Contains(interfaces, "cni0") {
+			list = append(list, Target{Interface: "cni0", HardwareAddr: pod, Address: bridge.Prefixes[0].Addr().Next()})
+		}
+		if slices.Contains(interfaces, "eth0") {
+			list = append(list, Target{Interface: "eth0", HardwareAddr: net.HardwareAddr{2, 9, 9, 9, 9, 9}, Address: netip.MustParseAddr("192.0.2.254")})
+		}
+		return list, nil
 	}
-	e.start = func(task func()) { s.at(5*time.Millisecond, func() { task(); s.kick(h) }) }
+	e.start = func(task func()) {
+		// As long as TCP takes: at once, or until it gives up.
+		after := 2 * time.Second
+		for _, other := range s.names {
+			if other != name && s.reaches(name, other) {
+				after = 5 * time.Millisecond
+			}
+		}
+		s.at(after, func() {
+			if h.engine == e {
+				task()
+				s.kick(h)
+			}
+		})
+	}
 	e.responder, e.binder, e.group, e.sessions = h, nothingBound{}, h.table, noSessions{}
 	h.engine = e
 	e.elector.SetScope(everywhere(s.names...))
@@ -358,13 +388,14 @@ func (t *fakeTable) Suspect(node string, silent bool) {
 	}
 	t.say(nil, nil, []lb.Suspicion{x})
 }
-func (t *fakeTable) Refresh() bool {
+func (t *fakeTable) Refresh() (heard bool) {
 	for _, name := range t.h.s.names {
-		if o := t.h.s.hosts[name]; name != t.h.name {
+		if o := t.h.s.hosts[name]; name != t.h.name && t.h.s.reaches(t.h.name, name) {
 			t.h.s.meet(t.h, o)
+			heard = true
 		}
 	}
-	return true
+	return heard
 }
 func (t *fakeTable) Addresses() map[string]netip.Addr { return nil }
 func (t *fakeTable) Seal(addresses []netip.Addr, _ int) [][]byte {
@@ -448,8 +479,20 @@ func (h *host) Announce(a netip.Addr) {
 	}
 }
 
+// pod is the hardware address of what is on each host's bridge.
+var pod = net.HardwareAddr{2, 7, 7, 7, 7, 7}
+
 func (h *host) Probe(t Target) error {
 	s, e := h.s, h.engine
+	if t.Interface == "cni0" {
+		s.at(s.soon(), func() {
+			if h.engine == e {
+				e.sighted(Sighting{At: s.now, Interface: "cni0", HardwareAddr: pod, Source: pod, Address: t.Address, Kind: Alive})
+				s.kick(h)
+			}
+		})
+		return nil
+	}
 	to := fmt.Sprint("n", int(t.HardwareAddr[4])<<8|int(t.HardwareAddr[5]))
 	s.at(s.soon(), func() {
 		o := s.hosts[to]
@@ -518,7 +561,7 @@ func (s *ether) sever(before func(a, b string) bool) {
 						s.kick(h)
 					}
 				})
-				if o := s.hosts[b]; a < b {
+				if o := s.hosts[b]; a < b || s.reaches(b, a) {
 					s.at(time.Duration(200+s.rand.IntN(800))*time.Millisecond, func() {
 						if !h.table.alive[b] || !o.table.alive[a] {
 							s.meet(h, o)
@@ -709,8 +752,8 @@ func TestSegment(t *testing.T) {
 	}{
 		{"nothing happens", 3, func(s *ether) { s.run(60 * second) }, 2 * time.Millisecond, 0, 0},
 		{"a cable is cut", 3, func(s *ether) { s.cut("n1"); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 0},
-		{"a cable is cut and mended", 3, func(s *ether) { s.cut("n1"); s.run(20 * second); s.mend("n1"); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 100 * time.Millisecond},
-		{"a cable is cut for a moment", 3, func(s *ether) { s.cut("n1"); s.run(500 * time.Millisecond); s.mend("n1"); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 100 * time.Millisecond},
+		{"a cable is cut and mended", 3, func(s *ether) { s.cut("n1"); s.run(20 * second); s.mend("n1"); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
+		{"a cable is cut for a moment", 3, func(s *ether) { s.cut("n1"); s.run(500 * time.Millisecond); s.mend("n1"); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
 		{"a cable is cut for too short a time to matter", 3, func(s *ether) { s.cut("n1"); s.run(80 * time.Millisecond); s.mend("n1"); s.run(20 * second) }, 100 * time.Millisecond, 0, 0},
 		{"a node loses its carrier", 3, func(s *ether) { s.unplug("n1", true); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 0},
 		{"a node loses its carrier and has it again", 3, func(s *ether) {
@@ -718,13 +761,13 @@ func TestSegment(t *testing.T) {
 			s.run(20 * second)
 			s.unplug("n1", false)
 			s.run(20 * second)
-		}, 250 * time.Millisecond, movesOfLost, 100 * time.Millisecond},
+		}, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
 		{"one of two loses its carrier and has it again", 2, func(s *ether) {
 			s.unplug("n1", true)
 			s.run(20 * second)
 			s.unplug("n1", false)
 			s.run(20 * second)
-		}, 250 * time.Millisecond, movesOfLost, 100 * time.Millisecond},
+		}, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
 		{"a node loses its carrier for a moment", 3, func(s *ether) {
 			s.unplug("n1", true)
 			s.run(60 * time.Millisecond)
@@ -732,7 +775,7 @@ func TestSegment(t *testing.T) {
 			s.run(20 * second)
 		}, 250 * time.Millisecond, 0, 0},
 		{"one of ten is cut", 10, func(s *ether) { s.cut("n1"); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 0},
-		{"one of two is cut and mended", 2, func(s *ether) { s.cut("n1"); s.run(20 * second); s.mend("n1"); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 100 * time.Millisecond},
+		{"one of two is cut and mended", 2, func(s *ether) { s.cut("n1"); s.run(20 * second); s.mend("n1"); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
 		{"a cable flaps ten times", 3, func(s *ether) {
 			for range 10 {
 				s.cut("n1")
@@ -740,7 +783,7 @@ func TestSegment(t *testing.T) {
 				s.mend("n1")
 				s.run(15 * second)
 			}
-		}, 250 * time.Millisecond, movesOfLost, 100 * time.Millisecond},
+		}, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
 		{"one cable after another is cut for a moment", 3, func(s *ether) {
 			for i := range 9 {
 				s.cut(s.names[i%3])
@@ -756,7 +799,7 @@ func TestSegment(t *testing.T) {
 				s.mend("n1")
 				s.run(15 * second)
 			}
-		}, 250 * time.Millisecond, movesOfLost, 100 * time.Millisecond},
+		}, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
 		{"the cable of one of two flaps quickly, at either end", 2, func(s *ether) {
 			for i := range 10 {
 				if i%2 == 0 {
@@ -772,7 +815,7 @@ func TestSegment(t *testing.T) {
 				}
 				s.run(2500 * time.Millisecond)
 			}
-		}, 250 * time.Millisecond, movesOfLost, 100 * time.Millisecond},
+		}, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
 		{"a speaker is killed and comes back", 3, func(s *ether) { s.kill("n1"); s.run(3 * second); s.restart("n1"); s.run(20 * second) }, 2 * time.Millisecond, 0, 0},
 		{"a speaker is killed and comes back at once", 3, func(s *ether) { s.kill("n1"); s.run(100 * time.Millisecond); s.restart("n1"); s.run(20 * second) }, 2 * time.Millisecond, 0, 0},
 		{"a speaker says good-bye and comes back", 3, func(s *ether) {

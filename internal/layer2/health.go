@@ -50,7 +50,7 @@ type Health struct {
 	peers map[string]*vitals
 	// heard is when anybody was heard last.
 	heard time.Time
-	// unlinked is true while this node has no interface to hear anybody on.
+	// unlinked is true while this node has no interface to ask anybody on.
 	unlinked bool
 }
 
@@ -69,6 +69,7 @@ type vitals struct {
 	answered     time.Time // when the kernel answered last
 	attested     time.Time // when the speaker answered on the segment
 	queries      int       // for an address of its, since the grace was over
+	queried      time.Time // when the last one was
 }
 
 // Findings are what Health came to.
@@ -105,7 +106,7 @@ func (h *Health) Serves(node string, version uint64) {
 	*p = vitals{version: version, askable: p.askable}
 }
 
-// Linked takes note whether this node has an interface that works.
+// Linked takes note whether this node has an interface on a segment of others.
 func (h *Health) Linked(linked bool) { h.unlinked = !linked }
 
 // Askable takes note whether a node shares a segment with this one.
@@ -202,7 +203,7 @@ func (h *Health) Decide(now time.Time, late time.Duration) (f Findings) {
 	for _, name := range slices.Sorted(maps.Keys(h.peers)) {
 		p := h.peers[name]
 		switch {
-		case h.unlinked:
+		case h.unlinked && !h.heard.After(p.since): // nor is there another way to them
 			f.Isolated = f.Isolated || p.vital != heard
 		case p.vital == suspected:
 			h.decideSuspected(name, p, now, late, &f)
@@ -262,14 +263,15 @@ func (h *Health) decideResting(name string, p *vitals, now time.Time, late time.
 		f.wake(now.Add(extension))
 		return
 	}
-	next := over.Add(time.Duration(p.queries) * 2 * askInterval)
+	// From the last one, not from the end of the grace: who looks late is to leave time for an answer as well.
+	next := p.queried.Add(2 * askInterval)
 	switch {
-	case now.Before(next):
+	case p.queries > 0 && now.Before(next):
 		f.wake(next)
 	case p.askable && p.queries < asks:
-		p.queries++
+		p.queries, p.queried = p.queries+1, now
 		f.Query = append(f.Query, name)
-		f.wake(over.Add(time.Duration(p.queries) * 2 * askInterval))
+		f.wake(now.Add(2 * askInterval))
 	default:
 		delete(h.peers, name)
 		f.Gone = append(f.Gone, name)
@@ -280,6 +282,8 @@ func (h *Health) decideResting(name string, p *vitals, now time.Time, late time.
 // somebody else is heard.
 func (h *Health) exhausted(name string, p *vitals, now time.Time, late time.Duration, f *Findings) bool {
 	interval, most := askInterval, asks+p.late
+	// Between two questions too.
+	f.Isolated = f.Isolated || (p.count > most && !h.heard.After(p.began))
 	if p.count >= most {
 		interval = isolatedInterval
 		if p.count == most {
@@ -294,6 +298,9 @@ func (h *Health) exhausted(name string, p *vitals, now time.Time, late time.Dura
 		switch {
 		case late > lateLimit && p.late < lateAsks:
 			p.late++
+		case h.heard.After(p.began) && p.count > most:
+			// It was we who were cut off till just now, or nobody spoke: who answered first says nothing of this one.
+			p.count = 0
 		case h.heard.After(p.began):
 			return true
 		default:

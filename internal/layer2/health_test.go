@@ -135,7 +135,7 @@ func TestHealth(t *testing.T) {
 			p.run(60 * second)
 			p.Heard(p.now)
 			p.run(second)
-		}, "n1 lost at 60060 ms"},
+		}, "n1 lost at 60120 ms"},
 		{"without an interface it is we who are cut off", func(p *patient) {
 			p.Linked(false)
 			p.Askable("n1", false)

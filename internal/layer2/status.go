@@ -89,7 +89,10 @@ func (e *Engine) Owns(address netip.Addr) bool {
 func (e *Engine) note(now time.Time) (changed bool) {
 	damped := e.elector.Damped(now)
 	detection, sessions := e.sessions.Status()
-	conflicts := e.conflicts.reports(now)
+	conflicts, free := e.conflicts.reports(now)
+	for _, address := range free {
+		e.elector.Foreign(address, false) // whoever takes it asks the segment again
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	changed = !slices.EqualFunc(damped, e.status.Damped, func(a, b Damped) bool { return a.Node == b.Node && a.Reuse.Sub(b.Reuse).Abs() < time.Second }) ||

@@ -1,7 +1,6 @@
 package layer2
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -54,7 +53,7 @@ func target(l Link, interfaces []lb.Interface, family lb.Family) (Target, bool) 
 // join takes note of a node that says that it is there. It tells whether its speaker took no part before.
 func (e *Engine) join(s lb.NodeState, now time.Time) (changed bool) {
 	p := e.place(s.Node, s.Interfaces)
-	e.elector.SetPenalty(s.Node, s.Penalty)
+	e.elector.SetPenalty(s.Node, s.Penalty, now)
 	switch {
 	case s.Starting && e.health.Resting(s.Node):
 		return false // it does not answer yet: whoever stands in for it goes on
@@ -97,6 +96,21 @@ func (e *Engine) part(node string, lost bool, now time.Time) {
 	e.group.Rest(node, false)
 	e.elector.Part(node, lost, now)
 	e.Lost(node)
+}
+
+// forget forgets the places of those who were lost, once they are many: they may still be on the segment, but
+// not all that ever were.
+func (e *Engine) forget() {
+	if len(e.peers) <= 2*len(e.health.peers)+64 {
+		return
+	}
+	for name := range e.peers {
+		if e.health.peers[name] == nil {
+			e.place(name, nil)
+			delete(e.peers, name)
+			delete(e.missed, name)
+		}
+	}
 }
 
 // place takes note of another node's interfaces.
@@ -191,6 +205,7 @@ func (e *Engine) judge(now time.Time, late time.Duration) judgement {
 		e.Log.Warn("speaker did not come back", "node", name, "within", e.RestartGrace)
 		e.part(name, false, now)
 	}
+	e.forget()
 	return judgement{changed: len(f.Resting)+len(f.Lost)+len(f.Gone) > 0, wake: f.Wake}
 }
 
@@ -211,9 +226,14 @@ func (e *Engine) witnesses(suspects []string) (list []Target) {
 			list = append(list, p.targets[:min(1, len(p.targets))]...)
 		}
 	}
+	// Only where the suspects are: the Pods on a bridge of this node answer whatever becomes of its cable.
 	var names []string
-	for _, l := range e.status.Links {
-		names = append(names, l.Name)
+	for _, name := range suspects {
+		for _, t := range e.peers[name].targets {
+			if !slices.Contains(names, t.Interface) {
+				names = append(names, t.Interface)
+			}
+		}
 	}
 	found, err := e.neighbors(names)
 	if err != nil {
@@ -229,14 +249,12 @@ func (e *Engine) witnesses(suspects []string) (list []Target) {
 
 // queries returns an address of each family that a node owns, to be asked of its speaker.
 func (e *Engine) queries(node string) (list []Target) {
-	maps.DeleteFunc(e.queried, func(_ netip.Addr, n string) bool { return n == node })
 	p := e.peers[node]
 	for _, family := range lb.Families {
 		address, ok := e.elector.OneOf(node, family)
 		if !ok {
 			continue
 		}
-		e.queried[address] = node
 		for _, t := range p.targets {
 			list = append(list, Target{Interface: t.Interface, HardwareAddr: t.HardwareAddr, Address: address})
 		}
@@ -245,7 +263,7 @@ func (e *Engine) queries(node string) (list []Target) {
 }
 
 // alive takes note of a frame of another host.
-func (e *Engine) alive(s Sighting, now time.Time) {
+func (e *Engine) alive(s Sighting) {
 	e.health.Heard(s.At)
 	node := e.byHardwareAddr[string(s.HardwareAddr)]
 	p := e.peers[node]
@@ -257,8 +275,9 @@ func (e *Engine) alive(s Sighting, now time.Time) {
 		return slices.ContainsFunc(i.Prefixes, func(p netip.Prefix) bool { return p.Addr() == s.Address })
 	}):
 		e.health.Answered(node, s.At)
-	case e.queried[s.Address] == node && string(s.Source) == string(s.HardwareAddr):
-		// Not somebody who stands in for it: those send from their own hardware address.
+	case string(s.Source) == string(s.HardwareAddr) && e.elector.owner(s.Address) == node:
+		// Not its kernel, which speaks of link-local addresses by itself, nor somebody who stands in for it: those
+		// send from their own hardware address.
 		e.health.Attested(node, s.At)
 	}
 }
