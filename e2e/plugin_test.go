@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -157,6 +158,144 @@ func TestPluginPlans(t *testing.T) {
 	if vips, _ := w.addresses(ctx, t, "planned-b", 1); vips[0].String() != "192.0.2.249" {
 		t.Errorf("planned-b has %v", vips)
 	}
+}
+
+// await runs a command until the line of its output that begins with these words, or all of it for none, contains a
+// text: a speaker writes its status once a second.
+func (p *plugin) await(ctx context.Context, want string, words []string, args ...string) {
+	p.t.Helper()
+	eventually(ctx, p.t, fmt.Sprintf("%q", want), 10*time.Second, func() error {
+		printed := p.run(ctx, 0, args...)
+		if len(words) > 0 {
+			printed = line(printed, words...)
+		}
+		if !strings.Contains(printed, want) {
+			return fmt.Errorf("it is %q", printed)
+		}
+		return nil
+	})
+}
+
+// Who owns which address, who answers while the owner's speaker is away, and who would be next.
+func TestPluginShowsOwners(t *testing.T) {
+	ctx, w := within(t, time.Minute)
+	p := w.plugin(t, "")
+	w.service(ctx, t, "owned", single("edge"))
+	vips, _ := w.addresses(ctx, t, "owned", 1)
+	vip, owner := vips[0].String(), w.owner(ctx, t, vips[0])
+	other := w.Node(1)
+	if other == owner {
+		other = w.Node(2)
+	}
+
+	p.await(ctx, vip+" default/owned "+owner.Name+" eth0", []string{vip}, "owners")
+	p.want("owners --node", p.run(ctx, 0, "owners", "--node", owner.Name, "default/owned"), vip)
+	p.want("owners --node", p.run(ctx, 0, "owners", "--node", other.Name, vip), "Node "+other.Name+" owns no such address.")
+	p.want("owners -o wide", line(p.run(ctx, 0, "owners", "-o", "wide", vip), vip), "eth0 "+owner.MAC.String()+" edge edge")
+	p.want("owners of nothing", p.run(ctx, 1, "owners", "192.0.2.199"), "error: no address is listed for 192.0.2.199")
+
+	explained := p.run(ctx, 0, "explain", "address", vip)
+	p.want("explain", line(explained, "answered", "by"), "answered by "+owner.Name+", on eth0 as "+owner.MAC.String())
+	p.want("explain", line(explained, "announced", "by"), "L2Advertisement edge")
+	p.want("explain", line(explained, owner.Name), owner.Name+" owns it")
+	p.want("explain", line(explained, other.Name), other.Name+" yes")
+	p.want("explain", explained, owner.Name+" keeps it, whoever else comes")
+	p.want("explain of a free address", p.run(ctx, 0, "explain", "address", "192.0.2.229"), "It is free")
+	p.want("explain of nobody's address", p.run(ctx, 0, "explain", "address", "192.0.2.199"), "no pool holds it")
+
+	if err := owner.Speaker.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if !owner.Speaker.Running() {
+			_ = owner.Speaker.Start()
+		}
+	})
+	p.await(ctx, "answers for it while "+owner.Name+"'s speaker is gone", []string{vip}, "owners", vip)
+	wide := line(p.run(ctx, 0, "owners", vip, "-o", "wide"), vip)
+	p.want("owners -o wide", wide, vip+" default/owned "+owner.Name+" eth0 "+owner.MAC.String())
+	explained = p.run(ctx, 0, "explain", "address", vip)
+	p.want("explain", line(explained, owner.Name, "owns"), "its speaker is gone for the moment")
+	p.want("explain", line(explained, "answered", "by"), "on behalf of "+owner.Name+", on eth0 as "+owner.MAC.String())
+	if err := owner.Speaker.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p.await(ctx, "answered by "+owner.Name+", on eth0", []string{"answered", "by"}, "explain", "address", vip)
+}
+
+// A drained node gives up all that others may own, says what they may not, and stays empty until a rebalance.
+func TestPluginDrainsAndRebalances(t *testing.T) {
+	ctx, w := within(t, 2*time.Minute)
+	p := w.plugin(t, "")
+	var vips []netip.Addr
+	for i := range 6 {
+		w.service(ctx, t, fmt.Sprint("moved-", i), single("edge"))
+	}
+	for i := range 6 {
+		list, _ := w.addresses(ctx, t, fmt.Sprint("moved-", i), 1)
+		vips = append(vips, list...)
+	}
+	node := w.owner(ctx, t, vips[0])
+	owned := func() (n int) {
+		for _, a := range vips {
+			if w.owner(ctx, t, a) == node {
+				n++
+			}
+		}
+		return n
+	}
+	p.await(ctx, node.Name, []string{vips[0].String()}, "owners")
+	t.Cleanup(func() { p.run(context.Background(), 0, "undrain", node.Name) })
+
+	drained := p.run(ctx, 0, "drain", node.Name)
+	p.want("drain", drained, "to move")
+	p.want("drain", drained, "node "+node.Name+" owns no address now: it took ")
+	if n := owned(); n > 0 {
+		t.Errorf("%s, which is drained, answers for %d addresses", node.Name, n)
+	}
+	explained := p.run(ctx, 0, "explain", "address", vips[0].String())
+	p.want("explain", line(explained, node.Name), node.Name+" no 0 annotation fairlead.dev/drain")
+	p.want("drain again", p.run(ctx, 0, "drain", node.Name), "node "+node.Name+" is drained already; it owns 0 addresses")
+	p.want("drain of no node", p.run(ctx, 1, "drain", "node9"), "error: there is no Node node9")
+	p.want("undrain", p.run(ctx, 0, "undrain", node.Name), "node "+node.Name+" is drained no longer")
+	p.want("undrain again", p.run(ctx, 0, "undrain", node.Name), "node "+node.Name+" is not drained")
+
+	p.want("rebalance of nothing", p.run(ctx, 1, "rebalance", "nobody"), "error: there is no L2Advertisement nobody")
+	if n := owned(); n > 0 {
+		t.Errorf("%s answers for %d addresses before anybody asked for a rebalance", node.Name, n)
+	}
+	rebalanced := p.run(ctx, 0, "rebalance", "edge", "--wait", "--timeout", "40s")
+	p.want("rebalance", rebalanced, "About 2 addresses are to move")
+	p.want("rebalance", rebalanced, "The addresses are spread evenly.")
+	if n := owned(); n != 2 {
+		t.Errorf("%s answers for %d of 6 addresses after the rebalance, want 2", node.Name, n)
+	}
+}
+
+// An address that no other node may own stays, and is named.
+func TestPluginDrainsInVain(t *testing.T) {
+	ctx, w := within(t, time.Minute)
+	p := w.plugin(t, "")
+	node := w.Node(2)
+	w.service(ctx, t, "stuck", func(s *corev1.Service) {
+		single("edge")(s)
+		s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
+	})
+	w.deploy(ctx, t, "stuck", node.Name)
+	vips, _ := w.addresses(ctx, t, "stuck", 1)
+	vip := vips[0].String()
+	p.await(ctx, vip+" default/stuck "+node.Name+" eth0", []string{vip}, "owners")
+	t.Cleanup(func() { p.run(context.Background(), 0, "undrain", node.Name) })
+	drained := p.run(ctx, 1, "drain", node.Name)
+	p.want("drain", drained, vip+" (default/stuck) has nowhere to go and stays: ")
+	p.want("drain", drained, "no ready endpoint of the Service on the node (externalTrafficPolicy: Local)")
+	p.want("drain", drained, "error: node "+node.Name+" keeps "+vip+", which no other node may own; it stays drained")
+	p.await(ctx, node.Name+" keeps it as long as no other node may own it", nil, "explain", "address", vip)
+	if owner := w.owner(ctx, t, vips[0]); owner != node {
+		t.Errorf("%s answers for what %s is to keep", owner.Name, node.Name)
+	}
+	p.want("undrain", p.run(ctx, 0, "undrain", node.Name), "is drained no longer")
+	p.await(ctx, vip+" default/stuck "+node.Name+" eth0", []string{vip}, "owners")
 }
 
 // A user's rights to read Services and pools are enough; what is missing is said.

@@ -21,8 +21,8 @@ Node and waits until the node owns nothing.
 The next owner announces first and the node goes on forwarding, so that no new
 connection fails. Pods are not touched: kubectl drain is for these.
 
-It exits with 1 if addresses are left when the time is up. The node keeps those
-that no other node may own.`,
+It exits with 1 if addresses are left when the time is up, or if all that are
+left may be owned by no other node: these stay until one may, or the node goes.`,
 		Example: `  kubectl fairlead drain node1 && kubectl drain node1 --ignore-daemonsets
   kubectl fairlead drain node1 --wait=false`,
 		Args: oneNode("drain"), ValidArgsFunction: oneNodeName(o),

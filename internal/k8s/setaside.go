@@ -5,11 +5,16 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
+	"github.com/fairlead-lb/fairlead/internal/allocator"
 	"github.com/fairlead-lb/fairlead/internal/lb"
 	"go4.org/netipx"
 )
+
+// ReasonAddressConflict is why a Service does not get or keep an address that is set aside.
+const ReasonAddressConflict = "AddressConflict"
 
 // InUse returns the addresses that speakers found in use by foreign hosts before they were announced, and of
 // each by whom, in words. What cannot be read is left out; of several speakers the first by name counts.
@@ -67,4 +72,18 @@ func SetAside(pools []lb.Pool, detects func(pool string) bool, inUse map[netip.A
 		}
 	}
 	return aside
+}
+
+// ExplainAside says of the addresses that a Service asks for and that are set aside who uses them, as aside has it
+// in words, instead of that no pool holds them.
+func ExplainAside(aside map[netip.Addr]string, asked []netip.Addr, refusals []allocator.Refusal) []allocator.Refusal {
+	refusals = slices.Clone(refusals)
+	for i, r := range refusals {
+		for _, a := range asked {
+			if host, ok := aside[a]; ok && r.Reason == allocator.ReasonNotInPool && strings.HasSuffix(r.Message, " "+a.String()) {
+				refusals[i] = allocator.Refusal{Reason: ReasonAddressConflict, Message: host}
+			}
+		}
+	}
+	return refusals
 }

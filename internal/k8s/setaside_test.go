@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
+	"github.com/fairlead-lb/fairlead/internal/allocator"
 	"github.com/fairlead-lb/fairlead/internal/lb"
 	"go4.org/netipx"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -108,6 +109,33 @@ func TestSetAside(t *testing.T) {
 						t.Errorf("pool %s does not exclude %s", p.Name, a)
 					}
 				}
+			}
+		})
+	}
+}
+
+func TestExplainAside(t *testing.T) {
+	seven, eight := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("192.0.2.77")
+	aside := map[netip.Addr]string{seven: "192.0.2.7 is in use by X"}
+	nowhere := allocator.Refusal{Reason: allocator.ReasonNotInPool, Message: "no pool holds the requested address 192.0.2.7"}
+	other := allocator.Refusal{Reason: allocator.ReasonNotInPool, Message: "no pool holds the requested address 192.0.2.77"}
+	exhausted := allocator.Refusal{Reason: allocator.ReasonExhausted, Message: "pool a: exhausted"}
+	said := allocator.Refusal{Reason: ReasonAddressConflict, Message: "192.0.2.7 is in use by X"}
+	for _, tt := range []struct {
+		name     string
+		asked    []netip.Addr
+		refusals []allocator.Refusal
+		want     []allocator.Refusal
+	}{
+		{"nothing refused", []netip.Addr{seven}, nil, nil},
+		{"one that is set aside is in use", []netip.Addr{seven}, []allocator.Refusal{nowhere}, []allocator.Refusal{said}},
+		{"beside one that no pool holds", []netip.Addr{eight, seven}, []allocator.Refusal{other, nowhere}, []allocator.Refusal{other, said}},
+		{"another refusal is left alone", nil, []allocator.Refusal{exhausted}, []allocator.Refusal{exhausted}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before := slices.Clone(tt.refusals)
+			if got := ExplainAside(aside, tt.asked, tt.refusals); !slices.Equal(got, tt.want) || !slices.Equal(before, tt.refusals) {
+				t.Errorf("%v, want %v (and given %v)", got, tt.want, tt.refusals)
 			}
 		})
 	}

@@ -1,3 +1,5 @@
+//go:build linux
+
 package layer2
 
 import (

@@ -3,7 +3,6 @@ package layer2
 import (
 	"encoding/binary"
 	"net"
-	"slices"
 	"time"
 
 	"github.com/mdlayher/ethernet"
@@ -43,38 +42,6 @@ func readClaim(frame []byte, l link) ([]byte, Verdict) {
 		return nil, Malformed
 	}
 	return payload[:length], Heard
-}
-
-// Broadcast sends a payload to the speakers on the segments of interfaces, in one frame each. From then on what
-// others send there is heard, as it is wherever this node answers for an address.
-func (r *Responder) Broadcast(interfaces []string, payload []byte) {
-	if len(payload) == 0 || len(payload) > MaxBroadcast {
-		r.metrics.failed("claim")
-		r.log.Error("cannot broadcast claims: not between 1 octet and a frame", "octets", len(payload))
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, name := range interfaces {
-		if p := r.port(name); p != nil {
-			p.send(p.claims, "claim", claimFrame(p.link.HardwareAddr, payload))
-		}
-	}
-}
-
-// hear hands on what other speakers broadcast.
-func (p *port) hear() {
-	b := bucket{rate: claimRate, size: claimBurst}
-	p.claims.receive(p.ctx, p.log, func(frame []byte) {
-		payload, verdict := readClaim(frame, link{p.link.HardwareAddr, *p.r.node.Load()})
-		p.r.metrics.received("claim", verdict)
-		if verdict == Heard {
-			p.r.Heard(p.link.Name, slices.Clone(payload))
-		}
-		if wait := b.take(time.Now()); wait > 0 {
-			sleep(p.ctx, wait) // meanwhile the kernel keeps a few and drops the rest
-		}
-	})
 }
 
 // bucket is a token bucket.

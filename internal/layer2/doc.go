@@ -6,7 +6,8 @@
 // decided by pure functions from a frame to its answer (arp.go, ndp.go). Around them is a thin shell: the
 // Responder's sockets, whose filters keep everything in the kernel that is not about an address of ours
 // (filter.go), its probers, which ask hosts and segments, the Announcer's schedule, the Binder's addresses on
-// interfaces, and the Engine that joins them to gossip.
+// interfaces, and the Engine that joins them to gossip. What talks to the kernel is for Linux alone (wiring.go);
+// the rest builds wherever kubectl does, whose plugin asks an Elector of its own.
 //
 // # Who owns an address
 //

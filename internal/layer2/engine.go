@@ -112,7 +112,9 @@ type Engine struct {
 	binder    binder
 	links     func() ([]Link, error)
 	neighbors func(interfaces []string) ([]Target, error)
-	start     func(task func()) // in a goroutine that the loop waits for at its end
+	// watchLinks calls changed whenever links may return something new, until ctx ends.
+	watchLinks func(ctx context.Context, log *slog.Logger, changed func()) error
+	start      func(task func()) // in a goroutine that the loop waits for at its end
 
 	linked   bool // relink has been through
 	relinked bool // and found something new
@@ -153,25 +155,21 @@ const (
 	Serving State = "Serving"
 )
 
-// NewEngine returns an engine. Kick, of the result, is the group's.
-func NewEngine(c Config) *Engine {
+// newEngine returns an engine that has no wire yet: NewEngine gives it one.
+func newEngine(c Config) *Engine {
 	if c.Changed == nil {
 		c.Changed = func([]Change) {}
 	}
 	if c.Lost == nil {
 		c.Lost = func(string) {}
 	}
-	responder, binder := NewResponder(c.Log, c.Metrics), NewBinder(c.Log)
-	binder.Holds = responder.Holds
 	e := &Engine{
 		Config: c, elector: NewElector(c.Node), health: NewHealth(c.RestartGrace),
-		responder: responder, binder: binder, links: Links, neighbors: Neighbors,
 		peers: map[string]*neighborhood{}, byHardwareAddr: map[string]string{}, missed: map[string]bool{}, conflicts: newConflicts(),
 		kick: make(chan struct{}, 1), state: Joining, status: Status{Owned: map[netip.Addr]Owned{}},
 	}
 	e.start = e.tasks.Go
 	e.announcer = NewAnnouncer(func(a netip.Addr) { e.responder.Announce(a) })
-	responder.Sighted, responder.Heard = e.sighted, e.heard
 	return e
 }
 
@@ -214,7 +212,7 @@ func (e *Engine) Run(ctx context.Context, group Group, sessions Sessions) error 
 	tasks.Go(func() error { return e.binder.Run(ctx) })
 	relink := make(chan struct{}, 1)
 	tasks.Go(func() error {
-		return WatchLinks(ctx, e.Log, func() {
+		return e.watchLinks(ctx, e.Log, func() {
 			select {
 			case relink <- struct{}{}:
 			default:

@@ -28,7 +28,9 @@ type Candidate struct {
 	Weight int32
 	// Owned is how many addresses the node owns in all.
 	Owned int
-	// Reason says what keeps the node from being chosen, or after others; empty if nothing does.
+	// May is false of a node that may not own the address, whoever else may.
+	May bool
+	// Reason says why it may not, or, if it may, why others are chosen before it; empty if they are not.
 	Reason string
 }
 
@@ -47,19 +49,18 @@ func (e *Elector) Explain(address netip.Addr, now time.Time) (Explanation, bool)
 	type line struct {
 		Candidate
 		contender
-		may  bool
 		full bool
 	}
 	var lines []line
 	for name, n := range e.nodes {
 		l := line{Candidate: Candidate{Node: name, Owner: x.owner == name, Owned: len(e.owned[name])}}
 		l.Weight, _ = e.fit(name, n, x)
-		if l.contender, l.may = e.assess(name, n, x, now); l.may {
+		if l.contender, l.May = e.assess(name, n, x, now); l.May {
 			l.rank = lb.Rank(address, name)
 			l.full = l.class(&tier[0]) == 0 && l.load >= most
 		}
 		switch {
-		case !l.may:
+		case !l.May:
 			l.Reason = e.objection(name, n, x)
 		case l.suppressed:
 			l.Reason = fmt.Sprintf("suppressed for flapping until %s: chosen only if no other node can be", n.penalty.reuse.UTC().Format(time.RFC3339))
@@ -74,9 +75,9 @@ func (e *Elector) Explain(address netip.Addr, now time.Time) (Explanation, bool)
 	}
 	slices.SortFunc(lines, func(a, b line) int {
 		switch {
-		case a.may != b.may:
-			return less(a.may)
-		case !a.may:
+		case a.May != b.May:
+			return less(a.May)
+		case !a.May:
 			return strings.Compare(a.Candidate.Node, b.Candidate.Node)
 		case a.full != b.full && a.class(&b.contender) == 0:
 			return less(b.full)

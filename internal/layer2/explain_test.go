@@ -52,11 +52,11 @@ func TestExplain(t *testing.T) {
 	}
 	// by rank where nothing else decides
 	want := []Candidate{
-		{Node: "owner", Owner: true, Weight: 50, Owned: 1},
-		{Node: "best", Weight: 50},
-		{Node: "full", Weight: 50, Owned: 4, Reason: "owns 4 addresses of at most 3, a quarter above the mean"},
-		{Node: "plain", Reason: "other nodes are preferred: its weight is 0, theirs 50"},
-		{Node: "flaps", Reason: "suppressed for flapping until 1970-01-01T00:04:00Z: chosen only if no other node can be"},
+		{Node: "owner", Owner: true, Weight: 50, Owned: 1, May: true},
+		{Node: "best", Weight: 50, May: true},
+		{Node: "full", Weight: 50, Owned: 4, May: true, Reason: "owns 4 addresses of at most 3, a quarter above the mean"},
+		{Node: "plain", May: true, Reason: "other nodes are preferred: its weight is 0, theirs 50"},
+		{Node: "flaps", May: true, Reason: "suppressed for flapping until 1970-01-01T00:04:00Z: chosen only if no other node can be"},
 		{Node: "drained", Reason: "the Node is being drained"},
 		{Node: "elsewhere", Reason: "no interface in the subnet of 192.0.2.5"},
 		{Node: "gone", Reason: "its speaker takes no part"},

@@ -1,3 +1,5 @@
+//go:build linux
+
 package layer2
 
 import (
@@ -15,20 +17,6 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
-
-// Link is an interface of this node that addresses can be answered on.
-type Link struct {
-	lb.Interface
-	Index int
-	// LinkLocal is an IPv6 link-local address of the interface, which it has Neighbor Solicitations sent with.
-	// It is no news to others.
-	LinkLocal netip.Addr
-}
-
-// sameDevice tells whether sockets opened for a are right for b too.
-func (a Link) sameDevice(b Link) bool {
-	return a.Index == b.Index && same(a.HardwareAddr, b.HardwareAddr)
-}
 
 // Links lists, by name, the interfaces of this node that are up, speak Ethernet and are not a part of
 // another one (a bridge's port, a bond's slave). Virtual Ethernet without a subnet, as CNIs make one for
@@ -84,9 +72,6 @@ func consistently[T any](list func() ([]T, error)) (items []T, err error) {
 	}
 	return items, nil
 }
-
-// isSubnet tells whether a prefix has room for other hosts.
-func isSubnet(p netip.Prefix) bool { return p.Bits() < p.Addr().BitLen() }
 
 // watchPause is between two calls of what WatchLinks calls: where Pods come and go, a lot changes at a time.
 const watchPause = 50 * time.Millisecond

@@ -1,3 +1,5 @@
+//go:build linux
+
 package layer2
 
 import (
@@ -7,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -120,6 +123,21 @@ func (p *port) announce(address netip.Addr) {
 		p.send(s, protocol, f)
 	}
 	p.r.metrics.announced(protocol)
+}
+
+// hear hands on what other speakers broadcast.
+func (p *port) hear() {
+	b := bucket{rate: claimRate, size: claimBurst}
+	p.claims.receive(p.ctx, p.log, func(frame []byte) {
+		payload, verdict := readClaim(frame, link{p.link.HardwareAddr, *p.r.node.Load()})
+		p.r.metrics.received("claim", verdict)
+		if verdict == Heard {
+			p.r.Heard(p.link.Name, slices.Clone(payload))
+		}
+		if wait := b.take(time.Now()); wait > 0 {
+			sleep(p.ctx, wait) // meanwhile the kernel keeps a few and drops the rest
+		}
+	})
 }
 
 func (p *port) holder(address netip.Addr) (as net.HardwareAddr, ok bool) {

@@ -1,3 +1,5 @@
+//go:build linux
+
 package layer2
 
 import (
@@ -142,6 +144,23 @@ func (r *Responder) Announce(address netip.Addr) {
 	for _, name := range r.owned[address].interfaces {
 		if p := r.ports[name]; p != nil {
 			p.announce(address)
+		}
+	}
+}
+
+// Broadcast sends a payload to the speakers on the segments of interfaces, in one frame each. From then on what
+// others send there is heard, as it is wherever this node answers for an address.
+func (r *Responder) Broadcast(interfaces []string, payload []byte) {
+	if len(payload) == 0 || len(payload) > MaxBroadcast {
+		r.metrics.failed("claim")
+		r.log.Error("cannot broadcast claims: not between 1 octet and a frame", "octets", len(payload))
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range interfaces {
+		if p := r.port(name); p != nil {
+			p.send(p.claims, "claim", claimFrame(p.link.HardwareAddr, payload))
 		}
 	}
 }

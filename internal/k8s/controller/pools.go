@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
@@ -77,7 +76,7 @@ func (t *term) readPools() {
 			continue
 		}
 		if host, ok := t.aside[l.Address]; ok {
-			k.leave(l.Address, reasonAddressConflict, host)
+			k.leave(l.Address, k8s.ReasonAddressConflict, host)
 		} else {
 			k.leave(l.Address, "AddressLost", l.Message)
 		}
@@ -96,20 +95,6 @@ func (t *term) inUse() map[netip.Addr]string {
 	}
 	speakers, _ := t.speakerLister.List(labels.Everything()) // a lister's List does not fail
 	return k8s.InUse(speakers)
-}
-
-// explainAside says of the addresses that a Service asks for and that are set aside who uses them, instead of
-// that no pool holds them.
-func (t *term) explainAside(asked []netip.Addr, refusals []allocator.Refusal) []allocator.Refusal {
-	refusals = slices.Clone(refusals)
-	for i, r := range refusals {
-		for _, a := range asked {
-			if host, ok := t.aside[a]; ok && r.Reason == allocator.ReasonNotInPool && strings.HasSuffix(r.Message, " "+a.String()) {
-				refusals[i] = allocator.Refusal{Reason: reasonAddressConflict, Message: host}
-			}
-		}
-	}
-	return refusals
 }
 
 // schedulePools has a look taken at the pools whose usage changed.

@@ -43,9 +43,7 @@ const (
 	reasonNotAdvertised = "NotAdvertised"
 	reasonAdvertised    = "Advertised"
 	reasonGivenUp       = "RetainedAddressGivenUp"
-	// Of Services too.
-	reasonAddressConflict = "AddressConflict"
-	reasonNoConflict      = "NoAddressConflict"
+	reasonNoConflict    = "NoAddressConflict"
 )
 
 // poolChangeOf compares a pool's status with what is known of it. It returns a nil patch if they agree,
@@ -114,7 +112,7 @@ func poolChangeOf(pool *v1alpha1.IPAddressPool, s poolState, now time.Time) (pat
 	if len(s.aside) > 0 {
 		aside = k8s.Shorten("set aside: " + strings.Join(s.aside, "; "))
 	}
-	trouble(v1alpha1.ConditionAddressConflict, reasonAddressConflict, aside, true, reasonNoConflict, "no address is set aside any more")
+	trouble(v1alpha1.ConditionAddressConflict, k8s.ReasonAddressConflict, aside, true, reasonNoConflict, "no address is set aside any more")
 	unadvertised := ""
 	if !s.advertised {
 		unadvertised = "no L2Advertisement selects this pool: its addresses are assigned, and nobody answers for them"

@@ -69,7 +69,8 @@ func Drain(ctx context.Context, c *k8s.Cluster, class, name string, w Waiting) e
 			w.Say("node %s: %d left", name, now.Owned)
 		}
 		left = now
-		return now.Owned == 0 || allStuck(now, stuck), nil
+		_, over := kept(now, stuck)
+		return over, nil
 	}, func() error {
 		return fmt.Errorf("node %s still owns %s after %s: %s; it stays drained", name, counting(left.Owned, "address", "addresses"), w.Timeout,
 			strings.Join(texts(left.Addresses), ", "))
@@ -77,11 +78,10 @@ func Drain(ctx context.Context, c *k8s.Cluster, class, name string, w Waiting) e
 	if err != nil {
 		return err
 	}
-	took := time.Since(start).Seconds()
-	if left.Owned > 0 {
-		return fmt.Errorf("node %s keeps %s, which no other node may own: the rest moved in %.1f s", name, strings.Join(texts(left.Addresses), ", "), took)
+	if stays, _ := kept(left, stuck); len(stays) > 0 {
+		return fmt.Errorf("node %s keeps %s, which no other node may own; it stays drained", name, enumerate(texts(stays)))
 	}
-	w.Say("node %s owns no address now: it took %.1f s", name, took)
+	w.Say("node %s owns no address now: it took %.1f s", name, time.Since(start).Seconds())
 	return nil
 }
 

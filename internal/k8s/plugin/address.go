@@ -33,8 +33,10 @@ func ExplainAddress(s *Snapshot, a netip.Addr) *AddressExplanation {
 	g, r := newSegment(s), newReplay(s)
 	e := &AddressExplanation{Address: a, Pool: []string{"none"}, Services: g.servicesOf(r, a)}
 	pool, pooled := r.alloc.PoolOf(a)
-	if pooled {
+	if by := r.aside.by(a); pooled {
 		e.Pool = []string{pool}
+	} else if len(by) > 0 {
+		e.Pool = []string{enumerate(by) + ", set aside"}
 	} else if by := excludedBy(s, a); by != "" {
 		e.Pool = []string{"none: " + by}
 	}
@@ -148,6 +150,9 @@ func (g *segment) addressOutcome(r *replay, a netip.Addr, e *AddressExplanation)
 			say("If %s still lists it in some seconds, the Services and the speakers' statuses disagree.", enumerate(owners))
 		}
 		return sentences
+	case len(r.aside.by(a)) > 0:
+		say("It is set aside while another host uses it: a Service that still shows it is to get another one, or to wait.")
+		return sentences
 	case !pooled:
 		say("No pool holds it, so it is not announced: an L2Advertisement is for the addresses of pools.")
 		return sentences
@@ -178,6 +183,8 @@ func (g *segment) ownedText(owner string, verdicts []NodeVerdict, after string) 
 	i := slices.IndexFunc(verdicts, func(v NodeVerdict) bool { return v.Node == owner })
 	leaves := i >= 0 && strings.HasPrefix(verdicts[i].Why, leaving)
 	switch {
+	case i >= 0 && strings.HasPrefix(verdicts[i].Why, keeping):
+		return fmt.Sprintf("%s keeps it as long as no other node may own it. If it is lost, nobody answers.", owner)
 	case leaves && after == "":
 		return fmt.Sprintf("%s is to give it up, and no other node may own it.", owner)
 	case leaves:
@@ -190,6 +197,9 @@ func (g *segment) ownedText(owner string, verdicts []NodeVerdict, after string) 
 
 // unusedText says of an address that no Service of ours shows why that is so.
 func (g *segment) unusedText(r *replay, a netip.Addr, pool string, pooled bool) string {
+	if by := r.aside.by(a); len(by) > 0 {
+		return fmt.Sprintf("No Service has it, and none gets it: %s set it aside while another host uses it.", counted("pool", by))
+	}
 	if !pooled {
 		return "No Service has it, and none gets it: no pool holds it."
 	}
@@ -202,8 +212,6 @@ func (g *segment) unusedText(r *replay, a netip.Addr, pool string, pooled bool) 
 	i := slices.IndexFunc(g.s.Pools, func(p *v1alpha1.IPAddressPool) bool { return p.Name == pool })
 	object := g.s.Pools[i]
 	switch last := a.As16()[15]; {
-	case slices.ContainsFunc(g.conflicts[a], func(c conflict) bool { return c.Detected }):
-		return fmt.Sprintf("No Service has it: pool %s has set it aside while another host uses it.", pool)
 	case object.Spec.Disabled:
 		return fmt.Sprintf("No Service has it, and pool %s is disabled: it gives nothing new.", pool)
 	case object.Spec.AvoidBuggyIPs && lb.FamilyOf(a) == lb.IPv4 && (last == 0 || last == 255):

@@ -43,7 +43,7 @@ func LeftOn(speakers []*v1alpha1.Speaker, node string) (left Left) {
 	return left
 }
 
-// Stuck is an address that no node but the one that is drained may own.
+// Stuck is an address that no node but the one that is drained may own, which keeps it for as long as that is so.
 type Stuck struct {
 	Address netip.Addr
 	Service string
@@ -80,11 +80,14 @@ func WouldStick(s *Snapshot, node string) (stuck []Stuck) {
 	return stuck
 }
 
-// allStuck tells whether nothing is left on a node but what has nowhere to go.
-func allStuck(left Left, stuck []Stuck) bool {
-	return left.Owned > 0 && left.Owned == len(left.Addresses) && !slices.ContainsFunc(left.Addresses, func(a netip.Addr) bool {
-		return !slices.ContainsFunc(stuck, func(x Stuck) bool { return x.Address == a })
-	})
+// kept returns what is left on a node if nothing of it can move; false while something can.
+func kept(left Left, stuck []Stuck) (addresses []netip.Addr, all bool) {
+	for _, a := range left.Addresses {
+		if slices.ContainsFunc(stuck, func(x Stuck) bool { return x.Address == a }) {
+			addresses = append(addresses, a)
+		}
+	}
+	return addresses, len(addresses) == left.Owned
 }
 
 // Drained tells whether a Node has the annotation that drains it.

@@ -95,15 +95,15 @@ func TestWouldStick(t *testing.T) {
 	}{
 		{"nothing, where another node may own it", func(*Snapshot) {}, ""},
 		{"all, on a single node", func(s *Snapshot) { s.Nodes, s.Speakers = s.Nodes[:1], s.Speakers[:1] },
-			"192.0.2.1 (shop/web) has nowhere to go, and nobody will answer for it: there is no other node"},
+			"192.0.2.1 (shop/web) has nowhere to go and stays: there is no other node"},
 		{"what the other node's speaker cannot take", func(s *Snapshot) { gone(s.Speakers[1]) },
-			"192.0.2.1 (shop/web) has nowhere to go, and nobody will answer for it: node2: its speaker is not ready: Stopped: told to stop"},
+			"192.0.2.1 (shop/web) has nowhere to go and stays: node2: its speaker is not ready: Stopped: told to stop"},
 		{"what has no endpoint elsewhere", func(s *Snapshot) { local(s.Services[0]) },
-			"192.0.2.1 (shop/web) has nowhere to go, and nobody will answer for it: node2: no ready endpoint of the Service on the node (externalTrafficPolicy: Local)"},
+			"192.0.2.1 (shop/web) has nowhere to go and stays: node2: no ready endpoint of the Service on the node (externalTrafficPolicy: Local)"},
 		{"what only a drained node could take", func(s *Snapshot) { setDrain(s.Nodes[1]) },
-			"192.0.2.1 (shop/web) has nowhere to go, and nobody will answer for it: node2: annotation fairlead.dev/drain"},
+			"192.0.2.1 (shop/web) has nowhere to go and stays: node2: annotation fairlead.dev/drain"},
 		{"the same if it is drained already", func(s *Snapshot) { setDrain(s.Nodes[0]); setDrain(s.Nodes[1]) },
-			"192.0.2.1 (shop/web) has nowhere to go, and nobody will answer for it: node2: annotation fairlead.dev/drain"},
+			"192.0.2.1 (shop/web) has nowhere to go and stays: node2: annotation fairlead.dev/drain"},
 		{"nothing that can be told without the Nodes", func(s *Snapshot) { s.Nodes, s.Unread = nil, []string{"Nodes"} }, ""},
 	}
 	for _, tt := range tests {

@@ -247,6 +247,14 @@ func (e *Explanation) explainFamilies(s *Snapshot, r *replay, d *decided) {
 			row.Why = "selects namespaces by their labels, and those of namespace " + d.request.Service.Namespace + " could not be read"
 		case v.Reason == allocator.ReasonNotSelected:
 			row.Why += selects(pools[v.Pool], v.Message)
+		case v.Reason == allocator.ReasonExhausted:
+			row.Why += r.aside.more(v.Pool, v.Family)
+		case v.Reason == allocator.ReasonNotRequested && (d.request.Pool == "" || d.request.Pool == v.Pool):
+			for _, a := range d.request.Addresses {
+				if lb.FamilyOf(a) == v.Family && slices.Contains(r.aside.pools[v.Pool], a) {
+					row.Why = "set aside: " + r.aside.users[a]
+				}
+			}
 		}
 		family := &e.Families[len(e.Families)-1]
 		family.Pools = append(family.Pools, row)

@@ -50,6 +50,9 @@ func LoadExplanation(ctx context.Context, c *k8s.Cluster, class string, key lb.K
 	if err := s.LoadNamespaces(ctx, c, key.Namespace); err != nil {
 		return nil, nil, err
 	}
+	if err := s.LoadConflicts(ctx, c); err != nil {
+		return nil, nil, err
+	}
 	e, err := Explain(s, key)
 	return e, s.Notes, err
 }
@@ -65,6 +68,9 @@ func LoadPlan(ctx context.Context, c *k8s.Cluster, class string, apply []Manifes
 		pools = append(pools, m.Pool)
 	}
 	if err := s.LoadNamespaces(ctx, c, "", pools...); err != nil {
+		return nil, nil, err
+	}
+	if err := s.LoadConflicts(ctx, c, pools...); err != nil {
 		return nil, nil, err
 	}
 	p, err := MakePlan(s, apply, remove)

@@ -204,6 +204,52 @@ func TestNamespacesAreReadOnlyIfNeeded(t *testing.T) {
 	}
 }
 
+// Speakers are no user's business where no pool detects conflicts, and a list of 500 of them takes its time.
+func TestConflictsAreReadOnlyIfNeeded(t *testing.T) {
+	detecting := pool("edge", "192.0.2.1-192.0.2.2")
+	detecting.Spec.ConflictDetection = true
+	finder := speakerOf("node1")
+	finder.Status.Layer2.Conflicts = []v1alpha1.AddressConflict{{Address: "192.0.2.1", HardwareAddress: "02:00:00:00:00:09", Interface: "eth0", Detected: true}}
+	for _, tt := range []struct {
+		name       string
+		living     *v1alpha1.IPAddressPool
+		apply      []Manifest
+		forbid     bool
+		want, note string
+	}{
+		{name: "no pool detects conflicts", living: pool("edge", "192.0.2.1-192.0.2.2"), forbid: true, want: "edge  yes     would give 192.0.2.1"},
+		{name: "a pool does", living: detecting, want: "edge  yes     would give 192.0.2.2"},
+		{name: "a pool does, and Speakers may not be read", living: detecting, forbid: true, want: "edge  yes     would give 192.0.2.1",
+			note: `you may not read Speakers: speakers is forbidden: User "eve" cannot list resource "speakers": which addresses are set aside is unknown`},
+		{name: "a pool is to", living: pool("edge", "192.0.2.1-192.0.2.2"), apply: []Manifest{{detecting, "file"}}, forbid: true,
+			note: "you may not read Speakers"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, clients := cluster(tt.living, service("web", "a"), finder)
+			if tt.forbid {
+				clients.forbid("list", "speakers", "*")
+			}
+			var out strings.Builder
+			var notes []string
+			var err error
+			if tt.apply != nil {
+				_, notes, err = LoadPlan(t.Context(), c, "", tt.apply, nil)
+			} else {
+				var e *Explanation
+				if e, notes, err = LoadExplanation(t.Context(), c, "", lb.Key{Namespace: "web", Name: "a"}); err == nil {
+					err = WriteExplanation(&out, e, Format{})
+				}
+			}
+			if err != nil || !strings.Contains(out.String(), tt.want) {
+				t.Errorf("%v\n%s\nwant %q", err, &out, tt.want)
+			}
+			if said := strings.Join(notes, "\n"); (tt.note == "") != (said == "") || !strings.Contains(said, tt.note) {
+				t.Errorf("notes %q, want %q", notes, tt.note)
+			}
+		})
+	}
+}
+
 // What client-go says of an API server that does not help is put in words, in a line.
 func TestTrouble(t *testing.T) {
 	answer := func(code int, reason metav1.StatusReason, message string) http.HandlerFunc {

@@ -145,7 +145,7 @@ func MakePlan(s *Snapshot, apply []Manifest, remove []string) (*Plan, error) {
 	}
 	conflicts := r.conflicts
 
-	change := r.alloc.SetPools(poolValues(changed))
+	change := r.setPools(changed, s.Speakers)
 	losses := make(map[loss]string, len(change.Losses))
 	for _, l := range change.Losses {
 		losses[loss{l.Service, l.Address}] = l.Message

@@ -19,6 +19,7 @@ type replay struct {
 	// decided is the latest of each of our Services.
 	decided   map[lb.Key]*decided
 	conflicts []allocator.Conflict
+	aside     aside
 }
 
 // decided is what a Service asks for and what it has.
@@ -51,11 +52,11 @@ func (d *decided) holding(addr netip.Addr) (allocator.Assignment, bool) {
 	return allocator.Assignment{}, false
 }
 
-// newReplay has every Service adopt what its status shows, as a controller does at its start before it gives
-// anybody anything new.
+// newReplay has every Service adopt what its status shows, as a controller does at its start before it sets
+// addresses aside and gives anybody anything new.
 func newReplay(s *Snapshot) *replay {
 	r := &replay{alloc: allocator.New(), decided: map[lb.Key]*decided{}}
-	r.conflicts = r.alloc.SetPools(poolValues(s.Pools)).Conflicts
+	r.alloc.SetPools(poolValues(s.Pools))
 	for _, svc := range s.ours() {
 		d := &decided{service: svc}
 		d.request, d.problems = k8s.Request(svc, s.Namespaces[svc.Namespace])
@@ -69,6 +70,7 @@ func newReplay(s *Snapshot) *replay {
 		r.decided[key] = d
 	}
 	r.alloc.Retain(retained(s))
+	r.setPools(s.Pools, s.Speakers)
 	return r
 }
 
@@ -100,6 +102,7 @@ func (r *replay) decide(key lb.Key) (again []lb.Key) {
 	request := d.request
 	request.Hold = len(d.problems) > 0
 	d.Decision = r.alloc.Decide(request)
+	d.Refusals = k8s.ExplainAside(r.aside.users, request.Addresses, d.Refusals)
 	return d.Again
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/layer2"
@@ -40,6 +39,7 @@ func (g *segment) verdicts(a netip.Addr) []NodeVerdict {
 		return nil
 	}
 	owners := g.owners(a)
+	somebody := slices.ContainsFunc(explanation.Candidates, func(c layer2.Candidate) bool { return c.May && g.absent(c.Node) == "" })
 	var list []NodeVerdict
 	for _, c := range explanation.Candidates {
 		v := NodeVerdict{Node: c.Node, May: mayYes, Owned: g.owned(c.Node), Why: c.Reason}
@@ -48,13 +48,13 @@ func (g *segment) verdicts(a netip.Addr) []NodeVerdict {
 			v.Why = absent
 		}
 		suppressed, is := g.suppressed[c.Node]
-		may := absent == "" && g.may(a, c)
+		may := absent == "" && c.May
 		switch n := g.nodes[c.Node]; {
 		case slices.Contains(owners, c.Node):
 			if v.May = mayOwns; may {
 				v.Why = ""
 			}
-			v.Why = cmp.Or(g.ownerNote(a, v.Why), weightText(c.Weight))
+			v.Why = cmp.Or(g.ownerNote(a, v.Why, c.Owner && !somebody), weightText(c.Weight))
 		case !may:
 			v.May = mayNo
 		case is:
@@ -89,26 +89,26 @@ func weightText(weight int32) string {
 	return fmt.Sprintf("weight %d by preferredNodeSelectors", weight)
 }
 
-// may tells whether a node may own an address at all, whether or not others come before it. The elector says
-// both in one reason.
-func (g *segment) may(a netip.Addr, c layer2.Candidate) bool {
-	vip := g.view.VIPs[a]
-	selected := slices.ContainsFunc(vip.Scopes, func(name string) bool { return g.view.Scopes[name].Nodes[c.Node] })
-	return selected && g.view.Barred[c.Node] == "" && (vip.Endpoints == nil || vip.Endpoints[c.Node]) && !strings.HasPrefix(c.Reason, "no interface")
-}
+// These begin what is said of an owner that may not own the address any more: keeping if it is drained and nobody
+// else may.
+const (
+	leaving = "is to give it up: "
+	keeping = "keeps it while no other node may own it: "
+)
 
-// leaving begins what is said of an owner that may not own the address any more.
-const leaving = "is to give it up: "
-
-// ownerNote says what there is to say of an address's owner. Reason is why it may not own it.
-func (g *segment) ownerNote(a netip.Addr, reason string) string {
+// ownerNote says what there is to say of an address's owner. Reason is why it may not own it; keeps is true if it
+// does so for the time being.
+func (g *segment) ownerNote(a netip.Addr, reason string, keeps bool) string {
 	if by := g.standIns(a); len(by) > 0 {
 		return fmt.Sprintf("its speaker is gone for the moment, and %s answers on its behalf", enumerate(by))
 	}
-	if reason != "" {
-		return leaving + reason
+	switch {
+	case reason == "":
+		return ""
+	case keeps:
+		return keeping + reason
 	}
-	return ""
+	return leaving + reason
 }
 
 // absent says why a node's speaker does not take part; empty if it does.

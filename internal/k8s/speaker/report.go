@@ -50,11 +50,14 @@ func (s *Status) wanted(written v1alpha1.SpeakerStatus) v1alpha1.SpeakerStatus {
 	return status
 }
 
-// stopped is the status of a speaker that was told to stop.
-func (s *Status) stopped(conditions []metav1.Condition) v1alpha1.SpeakerStatus {
-	return v1alpha1.SpeakerStatus{Version: s.version, Conditions: withCondition(withConflicts(conditions, nil), metav1.Condition{
-		Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: "Stopped", Message: "the speaker was told to stop",
-	})}
+// stopped is the status of a speaker that was told to stop. Its node's interfaces are what others go on to answer
+// with on its behalf.
+func (s *Status) stopped(written v1alpha1.SpeakerStatus) v1alpha1.SpeakerStatus {
+	return v1alpha1.SpeakerStatus{Version: s.version, Interfaces: written.Interfaces,
+		Conditions: withCondition(withConflicts(written.Conditions, nil), metav1.Condition{
+			Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: "Stopped",
+			Message: fmt.Sprintf("the speaker was told to stop; its addresses stay with the node for %s (--restart-grace)", s.grace),
+		})}
 }
 
 // ready is the condition Ready of a speaker beside whose node the cluster has others.

@@ -41,6 +41,7 @@ const (
 type Status struct {
 	node    string
 	version string
+	grace   time.Duration // for which the node keeps its addresses without this speaker
 	cluster *k8s.Cluster
 	log     *slog.Logger
 	engine  engine
@@ -73,7 +74,7 @@ type engine interface {
 // that take part in gossip, sorted.
 func (s *Speaker) NewStatus(members func() []string) *Status {
 	status := newStatus(s.config, s.config.Engine, s.nodes.GetStore(), members)
-	status.sharersOf = s.sharersOf
+	status.sharersOf, status.grace = s.sharersOf, s.config.Engine.RestartGrace
 	_, err := s.nodes.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) { status.Kick() }, DeleteFunc: func(any) { status.Kick() },
 	})
@@ -272,7 +273,7 @@ func (s *Status) sayFarewell(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, farewell)
 	defer cancel()
 	if current := s.current(); current != nil {
-		if err := s.update(ctx, current, s.stopped(current.Status.Conditions)); err != nil {
+		if err := s.update(ctx, current, s.stopped(current.Status)); err != nil {
 			s.log.Debug("the last write of the Speaker object failed", "error", err)
 		}
 	}

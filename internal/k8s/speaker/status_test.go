@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	fairleadfake "github.com/fairlead-lb/fairlead/internal/generated/clientset/versioned/fake"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/layer2"
+	"github.com/fairlead-lb/fairlead/internal/lb"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -164,9 +166,27 @@ func TestSpeakerObjectExists(t *testing.T) {
 		w.look("one that exists", "create, get, update")
 		w.owns(1)
 		w.look("owns an address", "update")
+	})
+}
+
+// What a speaker leaves behind says what holds without it: which hardware addresses others answer with on its
+// behalf, and for how long.
+func TestFarewell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newStatusWorld(t, "c")
+		w.version, w.grace = "v1", 15*time.Second
+		w.engine.status.Links = []layer2.Link{{Interface: lb.Interface{Name: "eth0", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}}}
+		w.owns(1)
+		w.look("owns an address", "create, update")
 		w.sayFarewell(t.Context())
-		if c := w.written().Conditions[0]; c.Status != metav1.ConditionFalse || c.Reason != "Stopped" {
+		got := w.written()
+		if c := got.Conditions[0]; c.Status != metav1.ConditionFalse || c.Reason != "Stopped" || !strings.Contains(c.Message, "its addresses stay with the node for 15s") {
 			t.Errorf("stopped: %+v", c)
+		}
+		got.Conditions = nil
+		want := v1alpha1.SpeakerStatus{Version: "v1", Interfaces: []v1alpha1.SpeakerInterface{{Name: "eth0", HardwareAddress: "02:00:00:00:00:01"}}}
+		if !equality.Semantic.DeepEqual(got, want) {
+			t.Errorf("%+v is left, want %+v", got, want)
 		}
 	})
 }
