@@ -170,6 +170,7 @@ func (p *plugin) await(ctx context.Context, want string, words []string, args ..
 			printed = line(printed, words...)
 		}
 		if !strings.Contains(printed, want) {
+			time.Sleep(200 * time.Millisecond)
 			return fmt.Errorf("it is %q", printed)
 		}
 		return nil
@@ -244,7 +245,12 @@ func TestPluginDrainsAndRebalances(t *testing.T) {
 		}
 		return n
 	}
-	p.await(ctx, node.Name, []string{vips[0].String()}, "owners")
+	listed := func() {
+		for i, a := range vips {
+			p.await(ctx, fmt.Sprintf("%s default/moved-%d %s eth0", a, i, w.owner(ctx, t, a).Name), []string{a.String()}, "owners", a.String())
+		}
+	}
+	listed()
 	t.Cleanup(func() { p.run(context.Background(), 0, "undrain", node.Name) })
 
 	drained := p.run(ctx, 0, "drain", node.Name)
@@ -264,6 +270,7 @@ func TestPluginDrainsAndRebalances(t *testing.T) {
 	if n := owned(); n > 0 {
 		t.Errorf("%s answers for %d addresses before anybody asked for a rebalance", node.Name, n)
 	}
+	listed() // a rebalance is foreseen by what the statuses list
 	rebalanced := p.run(ctx, 0, "rebalance", "edge", "--wait", "--timeout", "40s")
 	p.want("rebalance", rebalanced, "About 2 addresses are to move")
 	p.want("rebalance", rebalanced, "The addresses are spread evenly.")
