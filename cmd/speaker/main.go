@@ -150,7 +150,7 @@ func run(ctx context.Context, o options) error {
 			return fmt.Errorf("preparing failure detection: %w", err)
 		}
 		s.FollowPeers(lb.FamilyOf(address), group.SetPeers)
-		status := s.NewStatus(group.Members)
+		status := s.NewStatus(engine.Members)
 		engine.Changed = func(changes []layer2.Change) { s.Tell(changes); status.Kick() }
 		engine.Lost = status.Lost
 		log.Info("serving", "gossip", netip.AddrPortFrom(address, o.gossipPort))

@@ -141,6 +141,8 @@ type Engine struct {
 	posts  []func(now time.Time)
 	status Status
 	state  State
+	// members are the nodes whose speakers are heard.
+	members map[string]bool
 }
 
 // State is how far a speaker takes part.
@@ -166,7 +168,7 @@ func newEngine(c Config) *Engine {
 	e := &Engine{
 		Config: c, elector: NewElector(c.Node), health: NewHealth(c.RestartGrace),
 		peers: map[string]*neighborhood{}, byHardwareAddr: map[string]string{}, missed: map[string]bool{}, conflicts: newConflicts(),
-		kick: make(chan struct{}, 1), state: Joining, status: Status{Owned: map[netip.Addr]Owned{}},
+		kick: make(chan struct{}, 1), state: Joining, status: Status{Owned: map[netip.Addr]Owned{}}, members: map[string]bool{c.Node: true},
 	}
 	e.start = e.tasks.Go
 	e.announcer = NewAnnouncer(func(a netip.Addr) { e.responder.Announce(a) })

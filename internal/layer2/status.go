@@ -60,6 +60,22 @@ func (e *Engine) Status() Status {
 	return s
 }
 
+// Members returns the nodes whose speakers are heard, sorted, this one included. A node that was lost is none
+// from the moment at which its addresses are taken over.
+func (e *Engine) Members() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Sorted(maps.Keys(e.members))
+}
+
+func (e *Engine) setMember(node string, member bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if delete(e.members, node); member {
+		e.members[node] = true
+	}
+}
+
 // State returns how far this speaker takes part.
 func (e *Engine) State() State {
 	e.mu.Lock()

@@ -65,6 +65,7 @@ func (e *Engine) join(s lb.NodeState, now time.Time) (changed bool) {
 	delete(e.missed, s.Node)
 	e.health.Serves(s.Node, s.Version)
 	e.health.Askable(s.Node, len(e.peers[s.Node].targets) > 0)
+	e.setMember(s.Node, true)
 	if e.elector.Join(s.Node, s.Interfaces) {
 		e.Log.Info("speaker takes part", "node", s.Node)
 		changed = true
@@ -87,12 +88,14 @@ func (e *Engine) meet(s lb.NodeState, now time.Time) {
 
 // rest has a node keep its addresses although its speaker is gone.
 func (e *Engine) rest(node string) {
+	e.setMember(node, false)
 	e.group.Rest(node, true)
 	e.elector.Rest(node)
 }
 
 // part takes a node's addresses from it.
 func (e *Engine) part(node string, lost bool, now time.Time) {
+	e.setMember(node, false)
 	e.group.Rest(node, false)
 	e.elector.Part(node, lost, now)
 	e.Lost(node)
