@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -52,13 +53,13 @@ external address; the owner answers ARP and Neighbor Discovery for it.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	o.AddFlags(f, ":7573")
-	f.StringVar(&o.node, "node-name", os.Getenv("NODE_NAME"), "`NAME` of the Node that this speaker runs on; the default\nis $NODE_NAME")
-	f.StringVar(&o.gossipAddress, "gossip-address", "", "`ADDRESS` to gossip on, an InternalIP of the Node; without\nit the first")
-	f.Uint16Var(&o.gossipPort, "gossip-port", 7956, "`PORT` to gossip on, TCP and UDP, the same on every node;\nthe next one, UDP, is for failure detection")
+	f.StringVar(&o.node, "node-name", os.Getenv("NODE_NAME"), "`NAME` of the Node that this speaker runs on;\nthe default is $NODE_NAME")
+	f.StringVar(&o.gossipAddress, "gossip-address", "", "`ADDRESS` to gossip on, an InternalIP of the\nNode; without it the first")
+	f.Uint16Var(&o.gossipPort, "gossip-port", 7956, "`PORT` to gossip on, TCP and UDP, the same on\nevery node; the next one, UDP, is for failure\ndetection")
 	f.StringVar(&o.gossipKeyFile, "gossip-key-file", "", "`FILE` with the secret that all speakers share")
-	f.StringVar(&o.failureDetection, "failure-detection", "fast", "`TIMING` of failure detection: fast (50 ms x 3), relaxed\n(300 ms x 3), or milliseconds x multiplier such as 100x4;\nthe same on every node")
-	f.DurationVar(&o.restartGrace, "restart-grace", 15*time.Second, "how long addresses stay with a node whose speaker is gone\nwhile the node itself is there; the same on every node")
-	f.BoolVar(&o.drainCordoned, "drain-cordoned", false, "move addresses off cordoned nodes too; the same on every\nnode")
+	f.StringVar(&o.failureDetection, "failure-detection", "fast", "`TIMING` of failure detection: fast (50 ms x 3),\nrelaxed (300 ms x 3), or milliseconds and a\nmultiplier such as 100x4; the same everywhere")
+	f.DurationVar(&o.restartGrace, "restart-grace", 15*time.Second, "`TIME` that addresses stay with a node whose\nspeaker alone is gone; the same everywhere")
+	f.BoolVar(&o.drainCordoned, "drain-cordoned", false, "move addresses off cordoned nodes too; the same\neverywhere")
 	os.Exit(daemon.Execute(cmd))
 }
 
@@ -94,6 +95,8 @@ func run(ctx context.Context, o options) error {
 	log, _ := o.Logger(os.Stderr)
 	slog.SetDefault(log)
 	k8s.CaptureLogs(log)
+	// There is one on every node, and it allocates little: a smaller heap is worth more than the time.
+	debug.SetGCPercent(50)
 	key, err := os.ReadFile(o.gossipKeyFile)
 	if err != nil {
 		return fmt.Errorf("--gossip-key-file: %w", err)
