@@ -53,13 +53,13 @@ external address; the owner answers ARP and Neighbor Discovery for it.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	o.AddFlags(f, ":7573")
-	f.StringVar(&o.node, "node-name", os.Getenv("NODE_NAME"), "`NAME` of the Node that this speaker runs on;\nthe default is $NODE_NAME")
+	f.StringVar(&o.node, "node-name", os.Getenv("`NAME` of the Node that this speaker runs on;\nthe default is $NODE_NAME"), "`NAME` of the Node that this speaker runs on;\nthe default is $NODE_NAME")
 	f.StringVar(&o.gossipAddress, "gossip-address", "", "`ADDRESS` to gossip on, an InternalIP of the\nNode; without it the first")
-	f.Uint16Var(&o.gossipPort, "gossip-port", 7956, "`PORT` to gossip on, TCP and UDP, the same on\nevery node; the next one, UDP, is for failure\ndetection")
+	f.Uint16Var(&o.gossipPort, "gossip-port", 7956, "`PORT` to gossip on, TCP and UDP, the same\non every node; the next one, UDP, is for\nfailure detection")
 	f.StringVar(&o.gossipKeyFile, "gossip-key-file", "", "`FILE` with the secret that all speakers share")
-	f.StringVar(&o.failureDetection, "failure-detection", "fast", "`TIMING` of failure detection: fast (50 ms x 3),\nrelaxed (300 ms x 3), or milliseconds and a\nmultiplier such as 100x4; the same everywhere")
-	f.DurationVar(&o.restartGrace, "restart-grace", 15*time.Second, "`TIME` that addresses stay with a node whose\nspeaker alone is gone; the same everywhere")
-	f.BoolVar(&o.drainCordoned, "drain-cordoned", false, "move addresses off cordoned nodes too; the same\neverywhere")
+	f.StringVar(&o.failureDetection, "failure-detection", "fast", "`TIMING` of failure detection: fast (50 ms\nx 3), relaxed (300 ms x 3), or the like of\n100x4; the same everywhere")
+	f.DurationVar(&o.restartGrace, "restart-grace", 15*time.Second, "`TIME` that addresses stay with a node of\nwhich only the speaker is gone; the same\neverywhere")
+	f.BoolVar(&o.drainCordoned, "drain-cordoned", false, "move addresses off cordoned nodes too; the\nsame everywhere")
 	os.Exit(daemon.Execute(cmd))
 }
 
