@@ -74,7 +74,7 @@ const (
 	// speakers that start together share the addresses.
 	settle = 2 * time.Second
 
-	probeInterval = 250 * time.Millisecond
+	probeInterval = 500 * time.Millisecond
 	// suspicionMult probe intervals pass between a failed probe and the verdict.
 	suspicionMult = 3
 	// silenceLimit is how long a node may hear nothing and be sure that nobody took it for dead: a verdict
@@ -192,7 +192,7 @@ func (g *Group) memberlistConfig() *memberlist.Config {
 	c.TCPTimeout = 2 * time.Second
 	c.ProbeInterval, c.ProbeTimeout = probeInterval, probeInterval/2
 	c.SuspicionMult, c.SuspicionMaxTimeoutMult = suspicionMult, 2
-	c.GossipInterval = 50 * time.Millisecond
+	c.GossipInterval = 100 * time.Millisecond
 	c.DeadNodeReclaimTime = time.Second // a node may come back with another address
 	c.EnableCompression = false         // small messages: it would only cost
 	c.Delegate, c.Events, c.Ping = delegate{g}, delegate{g}, delegate{g}
