@@ -53,7 +53,7 @@ external address; the owner answers ARP and Neighbor Discovery for it.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	o.AddFlags(f, ":7573")
-	f.StringVar(&o.node, "node-name", os.Getenv("`NAME` of the Node that this speaker runs on;\nthe default is $NODE_NAME"), "`NAME` of the Node that this speaker runs on;\nthe default is $NODE_NAME")
+	f.StringVar(&o.node, "node-name", os.Getenv("NODE_NAME"), "`NAME` of the Node that this speaker runs on;\nthe default is $NODE_NAME")
 	f.StringVar(&o.gossipAddress, "gossip-address", "", "`ADDRESS` to gossip on, an InternalIP of the\nNode; without it the first")
 	f.Uint16Var(&o.gossipPort, "gossip-port", 7956, "`PORT` to gossip on, TCP and UDP, the same\non every node; the next one, UDP, is for\nfailure detection")
 	f.StringVar(&o.gossipKeyFile, "gossip-key-file", "", "`FILE` with the secret that all speakers share")
