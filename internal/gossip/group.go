@@ -180,7 +180,8 @@ func (g *Group) talk(ctx context.Context, list *memberlist.Memberlist) {
 	}
 }
 
-// memberlistConfig sets a pace at which a dead node is noticed within a second or two. Nodes of one cluster
+// memberlistConfig sets a pace at which a dead node is noticed within two or three seconds, should no session
+// notice it before. A higher one would cost an idle speaker more than all the rest. Nodes of one cluster
 // are milliseconds apart: LAN defaults wait for more than that.
 func (g *Group) memberlistConfig() *memberlist.Config {
 	key := sha256.Sum256(bytes.TrimSpace(g.config.Key)) // AES-256, whatever the key's length
