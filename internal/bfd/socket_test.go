@@ -23,10 +23,11 @@ func TestSockets(t *testing.T) {
 	events := map[string]chan Event{}
 	stop := map[string]func(){}
 	for name, local := range nodes {
-		events[name] = make(chan Event, 16)
+		changed := make(chan Event, 16)
+		events[name] = changed
 		m, err := NewMesh(Config{
 			Local: netip.AddrPortFrom(local, port), Key: []byte("k"), Timing: Timing{20 * time.Millisecond, 5},
-			Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Changed: func(e Event) { events[name] <- e },
+			Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Changed: func(e Event) { changed <- e },
 		})
 		if err != nil {
 			t.Fatal(err)
