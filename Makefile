@@ -63,6 +63,13 @@ measure-layer2: build ## Layer 2's figures for docs/performance.md (root, hours)
 	  go test -v -count=1 -timeout 5h ./e2e/layer2 -args -full || status=$$?; \
 	  echo; cat build/layer2.md; exit $$status
 
+.PHONY: measure-bgp
+measure-bgp: build ## BGP's figures for docs/performance.md (root)
+	@rm -f build/bgp.md
+	@status=0; FAIRLEAD_FIGURES=$(CURDIR)/build/bgp.md \
+	  go test -v -count=1 -timeout 2h ./e2e/bgp -args -full || status=$$?; \
+	  echo; cat build/bgp.md; exit $$status
+
 .PHONY: fuzz
 fuzz: ## Fuzz every parser and the allocator, FUZZTIME (30s) each
 	hack/fuzz.sh $(or $(FUZZTIME),30s)

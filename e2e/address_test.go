@@ -267,7 +267,7 @@ func TestPoolTroubleShows(t *testing.T) {
 	w.service(ctx, t, "unlit", single("dark"))
 	w.addresses(ctx, t, "unlit", 1)
 	narrow(`{"spec": {"ipAddressPools": ["edge"]}}`)
-	w.awaitEvent(ctx, t, "dark", "NotAdvertised", "no L2Advertisement selects this pool")
+	w.awaitEvent(ctx, t, "dark", "NotAdvertised", "no advertisement selects this pool")
 	narrow(`{"spec": null}`)
 	w.awaitEvent(ctx, t, "dark", "Advertised", "an advertisement selects this pool")
 	eventually(ctx, t, "the metrics of the pool", 5*time.Second, func() error {

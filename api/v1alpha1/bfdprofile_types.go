@@ -83,7 +83,7 @@ type BFDProfileStatus struct {
 // +kubebuilder:resource:scope=Cluster,categories=fairlead
 // +kubebuilder:subresource:status
 // +kubebuilder:storageversion
-// +kubebuilder:validation:XValidation:rule="false",fieldPath=".spec",reason=FieldValueForbidden,message="BGP, and BFD with it, is not supported by this release yet; remove this object"
+// +kubebuilder:printcolumn:name="In-Use",type=string,JSONPath=`.status.conditions[?(@.type=="InUse")].status`
 // +kubebuilder:printcolumn:name="Transmit",type=integer,JSONPath=`.spec.transmitInterval`
 // +kubebuilder:printcolumn:name="Receive",type=integer,JSONPath=`.spec.receiveInterval`
 // +kubebuilder:printcolumn:name="Multiplier",type=integer,JSONPath=`.spec.detectMultiplier`

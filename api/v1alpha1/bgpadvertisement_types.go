@@ -40,8 +40,9 @@ type BGPAdvertisementSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	NodeSelectors []LabelSelector `json:"nodeSelectors,omitempty"`
 
-	// AggregationLength is the length of the prefixes that IPv4 addresses are advertised in. Default 32:
-	// each address by itself.
+	// AggregationLength is the length of the prefixes that IPv4 addresses are advertised in. An address
+	// whose prefix of this length is not wholly within its pool's spec.addresses is advertised by itself;
+	// spec.excludeAddresses counts as within. Default 32: each address by itself.
 	//
 	// +optional
 	// +kubebuilder:default=32
@@ -49,8 +50,8 @@ type BGPAdvertisementSpec struct {
 	// +kubebuilder:validation:Maximum=32
 	AggregationLength *int32 `json:"aggregationLength,omitempty"`
 
-	// AggregationLengthV6 is the length of the prefixes that IPv6 addresses are advertised in. Default
-	// 128: each address by itself.
+	// AggregationLengthV6 is the length of the prefixes that IPv6 addresses are advertised in, as
+	// AggregationLength is for IPv4. Default 128: each address by itself.
 	//
 	// +optional
 	// +kubebuilder:default=128
@@ -59,7 +60,7 @@ type BGPAdvertisementSpec struct {
 	AggregationLengthV6 *int32 `json:"aggregationLengthV6,omitempty"`
 
 	// LocalPref is the LOCAL_PREF attribute towards iBGP peers (RFC 4271 section 5.1.5): the highest wins.
-	// Default: that of GoBGP, 100.
+	// Where several advertisements give a peer one prefix, the highest of theirs counts. Default 100.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -115,7 +116,6 @@ type BGPAdvertisementStatus struct {
 // +kubebuilder:resource:scope=Cluster,categories=fairlead
 // +kubebuilder:subresource:status
 // +kubebuilder:storageversion
-// +kubebuilder:validation:XValidation:rule="false",fieldPath=".spec",reason=FieldValueForbidden,message="BGP is not supported by this release yet; advertise with an L2Advertisement"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Pools",type=string,JSONPath=`.spec.ipAddressPools`
 // +kubebuilder:printcolumn:name="Peers",type=string,JSONPath=`.spec.peers`

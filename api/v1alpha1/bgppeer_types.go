@@ -10,14 +10,17 @@ import (
 // +kubebuilder:validation:XValidation:rule="has(self.peerASN) != has(self.dynamicASN)",message="give either spec.peerASN or spec.dynamicASN, one of the two"
 // +kubebuilder:validation:XValidation:rule="has(self.peerAddress) != has(self.interface)",message="give either spec.peerAddress or spec.interface, one of the two"
 // +kubebuilder:validation:XValidation:rule="!has(self.localASN) || self.localASN != self.myASN",message="spec.localASN equals spec.myASN; remove it"
+// +kubebuilder:validation:XValidation:rule="!has(self.localASN) || !has(self.peerASN) || self.localASN != self.peerASN || self.peerASN == self.myASN",message="spec.localASN equals spec.peerASN, so that the session would be internal; set spec.myASN to that and remove spec.localASN"
 // +kubebuilder:validation:XValidation:rule="!has(self.localASN) || has(self.peerASN) && self.peerASN != self.myASN || has(self.dynamicASN) && self.dynamicASN == 'external'",message="spec.localASN is for eBGP sessions only, and this peer is internal; remove it"
-// +kubebuilder:validation:XValidation:rule="!has(self.keepaliveTime) || !has(self.holdTime) || !(self.keepaliveTime + self.holdTime).matches('^([0-9]{1,5}([.][0-9]{1,3})?(h|m|s|ms)){2,8}$') || duration(self.holdTime) == duration('0s') || duration(self.keepaliveTime) < duration(self.holdTime)",message="spec.keepaliveTime must be shorter than spec.holdTime, a third of it is usual"
+// +kubebuilder:validation:XValidation:rule="!has(self.keepaliveTime) || !(self.keepaliveTime + (has(self.holdTime) ? self.holdTime : '90s')).matches('^([0-9]{1,5}([.][0-9]{1,3})?(h|m|s|ms)){2,8}$') || duration(has(self.holdTime) ? self.holdTime : '90s') == duration('0s') || duration(self.keepaliveTime) < duration(has(self.holdTime) ? self.holdTime : '90s')",message="spec.keepaliveTime must be shorter than spec.holdTime, which is 90s unless given; a third of it is usual"
 // +kubebuilder:validation:XValidation:rule="!has(self.ttlSecurity) || !has(self.ebgpMultiHop) || !self.ebgpMultiHop",message="spec.ttlSecurity and spec.ebgpMultiHop exclude each other; for a peer several hops away set spec.ttlSecurity.hops"
 // +kubebuilder:validation:XValidation:rule="!has(self.interface) || !has(self.ebgpMultiHop) || !self.ebgpMultiHop",message="a peer on spec.interface is one hop away; remove spec.ebgpMultiHop"
+// +kubebuilder:validation:XValidation:rule="!has(self.interface) || !has(self.ttlSecurity) || !has(self.ttlSecurity.hops) || self.ttlSecurity.hops == 1",message="a peer on spec.interface is one hop away; remove spec.ttlSecurity.hops"
 // +kubebuilder:validation:XValidation:rule="!has(self.interface) || !has(self.sourceAddress)",message="a session on spec.interface uses the link-local addresses of the link; remove spec.sourceAddress"
 // +kubebuilder:validation:XValidation:rule="!has(self.sourceAddress) || !has(self.peerAddress) || !isIP(self.sourceAddress) || !isIP(self.peerAddress) || ip(self.sourceAddress).family() == ip(self.peerAddress).family()",message="spec.sourceAddress and spec.peerAddress must be of one family"
 // +kubebuilder:validation:XValidation:rule="!has(self.families) || !(has(self.disableMP) && self.disableMP || has(self.dualStackAddressFamily) && self.dualStackAddressFamily)",message="spec.families says what spec.disableMP and spec.dualStackAddressFamily say; give spec.families alone"
 // +kubebuilder:validation:XValidation:rule="!(has(self.disableMP) && self.disableMP && has(self.dualStackAddressFamily) && self.dualStackAddressFamily)",message="spec.disableMP and spec.dualStackAddressFamily contradict each other; remove one"
+// +kubebuilder:validation:XValidation:rule="!has(self.extendedNextHop) || !self.extendedNextHop || !has(self.families) || self.families.exists(f, f == 'IPv4')",message="spec.extendedNextHop is about IPv4 prefixes, which spec.families leaves out; add IPv4 there, or remove spec.extendedNextHop"
 type BGPPeerSpec struct {
 	// MyASN is the nodes' AS number.
 	//
@@ -50,6 +53,8 @@ type BGPPeerSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=45
 	// +kubebuilder:validation:XValidation:rule="isIP(self)",messageExpression="'\"' + self + '\" is not an IP address; give one such as 192.0.2.1 or 2001:db8::1'",message="not an IP address; give one such as 192.0.2.1 or 2001:db8::1"
+	// +kubebuilder:validation:XValidation:rule="!isIP(self) || !(ip(self).family() == 6 && ip(self).isLinkLocalUnicast())",messageExpression="self + ' is a link-local address, which says nothing without its interface; give spec.interface in place of spec.peerAddress'",message="a link-local address says nothing without its interface; give spec.interface in place of spec.peerAddress"
+	// +kubebuilder:validation:XValidation:rule="!isIP(self) || !(ip(self).isUnspecified() || ip(self).isLinkLocalMulticast() || self.matches('^[fF][fF][0-9a-fA-F]{2}:|^(22[4-9]|23[0-9]|24[0-9]|25[0-5])[.]'))",messageExpression="self + ' is not the address of one router'",message="not the address of one router"
 	PeerAddress string `json:"peerAddress,omitempty"`
 
 	// Interface is the node's interface whose one IPv6 link-local neighbour is the router: an unnumbered
@@ -73,6 +78,7 @@ type BGPPeerSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=45
 	// +kubebuilder:validation:XValidation:rule="isIP(self)",messageExpression="'\"' + self + '\" is not an IP address; give one such as 192.0.2.11 or 2001:db8::11'",message="not an IP address; give one such as 192.0.2.11 or 2001:db8::11"
+	// +kubebuilder:validation:XValidation:rule="!isIP(self) || !(ip(self).isUnspecified() || ip(self).isLinkLocalMulticast() || ip(self).family() == 6 && ip(self).isLinkLocalUnicast() || self.matches('^[fF][fF][0-9a-fA-F]{2}:|^(22[4-9]|23[0-9]|24[0-9]|25[0-5])[.]'))",messageExpression="self + ' is not an address that a node can connect from'",message="not an address that a node can connect from"
 	SourceAddress string `json:"sourceAddress,omitempty"`
 
 	// HoldTime is the hold time to offer, in whole seconds: 0, which turns keepalives off, or from 3s to
@@ -123,6 +129,14 @@ type BGPPeerSpec struct {
 	//
 	// +optional
 	PasswordSecret *SecretReference `json:"passwordSecret,omitempty"`
+
+	// Password is MetalLB's field for a password in plain sight. It is refused: whoever may read BGPPeers
+	// would read it. PasswordSecret is ours.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="self == ''",reason=FieldValueForbidden,message="a password is not given in plain sight; put it under the key password into a Secret of type kubernetes.io/basic-auth in Fairlead's namespace, and the Secret's name into spec.passwordSecret.name"
+	Password string `json:"password,omitempty"`
 
 	// BFDProfile is the name of the BFDProfile of a BFD session beside the BGP session. Default: no BFD.
 	//
@@ -214,6 +228,13 @@ type SecretReference struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
+
+	// Namespace is taken by MetalLB. It is refused: the Secret is in Fairlead's namespace.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self == ''",reason=FieldValueForbidden,message="the Secret is looked for in Fairlead's own namespace; put it there and remove the namespace here"
+	Namespace string `json:"namespace,omitempty"`
 }
 
 // TTLSecurity is the Generalized TTL Security Mechanism (RFC 5082): both sides send with TTL 255.
@@ -230,7 +251,8 @@ type TTLSecurity struct {
 
 // BGPPeerStatus sums up the nodes' sessions with a peer.
 type BGPPeerStatus struct {
-	// Nodes is the number of nodes that are to have a session.
+	// Nodes is the number of nodes that are to have a session: those that spec.nodeSelectors match and a
+	// speaker runs on, less those where an older BGPPeer has the same session.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -260,7 +282,6 @@ type BGPPeerStatus struct {
 // +kubebuilder:resource:scope=Cluster,categories=fairlead
 // +kubebuilder:subresource:status
 // +kubebuilder:storageversion
-// +kubebuilder:validation:XValidation:rule="false",fieldPath=".spec",reason=FieldValueForbidden,message="BGP is not supported by this release yet; advertise with an L2Advertisement"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Address",type=string,JSONPath=`.spec.peerAddress`
 // +kubebuilder:printcolumn:name="ASN",type=integer,JSONPath=`.spec.peerASN`

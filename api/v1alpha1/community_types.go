@@ -17,10 +17,12 @@ type CommunitySpec struct {
 
 // CommunityAlias gives a BGP community a name.
 type CommunityAlias struct {
-	// Name of the alias: a letter, then letters, digits, dots, dashes and underscores.
+	// Name of the alias: a letter, then letters, digits, dots, dashes and underscores, and not the name of a
+	// well-known community.
 	//
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z][-_.A-Za-z0-9]*$')",messageExpression="'\"' + self + '\" is not a name for a community; give a letter, then letters, digits, dots, dashes and underscores'",message="not a name for a community; give a letter, then letters, digits, dots, dashes and underscores"
+	// +kubebuilder:validation:XValidation:rule="!(self in ['graceful-shutdown', 'accept-own', 'route-filter-translated-v4', 'route-filter-v4', 'route-filter-translated-v6', 'route-filter-v6', 'llgr-stale', 'no-llgr', 'accept-own-nexthop', 'standby-pe', 'blackhole', 'no-export', 'no-advertise', 'no-export-subconfed', 'no-peer', 'nopeer'])",messageExpression="'\"' + self + '\" is the name of a well-known community, and means that without an alias; give another name'",message="the name of a well-known community, which means that without an alias; give another name"
 	Name string `json:"name"`
 
 	// Value of the community: 65000:100 for a standard one (RFC 1997), large:65000:1:2 for a large one
@@ -51,8 +53,9 @@ type CommunityStatus struct {
 // +kubebuilder:resource:scope=Cluster,categories=fairlead
 // +kubebuilder:subresource:status
 // +kubebuilder:storageversion
-// +kubebuilder:validation:XValidation:rule="false",fieldPath=".spec",reason=FieldValueForbidden,message="BGP is not supported by this release yet; remove this object"
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Names",type=string,JSONPath=`.spec.communities[*].name`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type Community struct {
 	metav1.TypeMeta `json:",inline"`

@@ -8,6 +8,8 @@ const (
 	ConditionConflicting = "Conflicting"
 	// ConditionExhausted is True on an IPAddressPool while a family of it has no free address.
 	ConditionExhausted = "Exhausted"
+	// ConditionInUse is True on a BFDProfile while a BGPPeer names it.
+	ConditionInUse = "InUse"
 	// ConditionNotAdvertised is True on an IPAddressPool while no advertisement selects it.
 	ConditionNotAdvertised = "NotAdvertised"
 	// ConditionAddressConflict is True on a Speaker while a foreign host uses addresses that its node answers

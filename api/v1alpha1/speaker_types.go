@@ -35,7 +35,8 @@ type SpeakerStatus struct {
 	// +optional
 	Layer2 *Layer2Status `json:"layer2,omitempty"`
 
-	// BGPSessions are the node's sessions, by the name of their BGPPeer.
+	// BGPSessions are the node's sessions, by the name of their BGPPeer, the first 64 of them. Also those that it
+	// should have and cannot: reason and message say why.
 	//
 	// +optional
 	// +listType=map
@@ -276,7 +277,11 @@ type Layer2Address struct {
 	Interfaces []string `json:"interfaces,omitempty"`
 }
 
-// BGPSessionStatus is the state of one BGP session of a node.
+// BGPSessionStatus is the state of one BGP session of a node. What changes by itself is written at a slow pace,
+// so that sessions cost the API server nothing while nothing happens: whether a session is established, within a
+// second; other states and errors, and what was advertised, within 5 seconds, in clusters of more than 16 nodes
+// within a minute. KEEPALIVE messages alone are no reason to write: the counts are those of the last write. The
+// speaker's metrics have them as they are.
 type BGPSessionStatus struct {
 	// Peer is the name of the BGPPeer.
 	//
@@ -289,13 +294,45 @@ type BGPSessionStatus struct {
 	// +kubebuilder:validation:MaxLength=64
 	Address string `json:"address,omitempty"`
 
-	// State of the session's state machine (RFC 4271 section 8.2.2).
+	// LocalAddress is the node's address of the session, the next hop of prefixes of its family; absent without a
+	// connection.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	LocalAddress string `json:"localAddress,omitempty"`
+
+	// State of the session's state machine (RFC 4271 section 8.2.2). While it is not Established, it is as it was
+	// when lastError last changed: attempts to connect follow each other.
 	State BGPSessionState `json:"state"`
 
 	// EstablishedTime is when the session last became Established; absent while it is not.
 	//
 	// +optional
 	EstablishedTime *metav1.Time `json:"establishedTime,omitempty"`
+
+	// DownTime is since when the session is not Established; absent while it is.
+	//
+	// +optional
+	DownTime *metav1.Time `json:"downTime,omitempty"`
+
+	// EstablishedCount is how often the session has become Established since the speaker started.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	EstablishedCount int64 `json:"establishedCount,omitempty"`
+
+	// PeerASN is the AS number that the router last gave in its OPEN message.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	PeerASN int64 `json:"peerASN,omitempty"`
+
+	// PeerRouterID is the BGP Identifier that the router last gave in its OPEN message.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=15
+	PeerRouterID string `json:"peerRouterID,omitempty"`
 
 	// HoldTime is the negotiated hold time, the smaller of both sides' offers (RFC 4271 section 4.2).
 	//
@@ -311,6 +348,12 @@ type BGPSessionStatus struct {
 	// +kubebuilder:validation:MaxItems=2
 	Families []AddressFamily `json:"families,omitempty"`
 
+	// GracefulRestart is true if the router keeps forwarding while this node's speaker restarts (RFC 4724): both
+	// sides offered it.
+	//
+	// +optional
+	GracefulRestart bool `json:"gracefulRestart,omitempty"`
+
 	// MessagesReceived counts BGP messages of all types since the session was established.
 	//
 	// +optional
@@ -322,6 +365,18 @@ type BGPSessionStatus struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	MessagesSent int64 `json:"messagesSent,omitempty"`
+
+	// UpdatesReceived counts the UPDATE messages among those received. What they say is not used.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	UpdatesReceived int64 `json:"updatesReceived,omitempty"`
+
+	// UpdatesSent counts the UPDATE messages among those sent.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	UpdatesSent int64 `json:"updatesSent,omitempty"`
 
 	// PrefixesAdvertised is the number of prefixes that the peer has from this node.
 	//
@@ -335,10 +390,80 @@ type BGPSessionStatus struct {
 	// +kubebuilder:validation:MaxLength=512
 	LastError string `json:"lastError,omitempty"`
 
+	// LastErrorTime is when lastError became what it is; the same failure again does not change it.
+	//
+	// +optional
+	LastErrorTime *metav1.Time `json:"lastErrorTime,omitempty"`
+
+	// Reason is what keeps the session from being as its BGPPeer says, in one word; absent if nothing does. The
+	// session may be Established all the same, as the BGPPeer was before.
+	//
+	// +optional
+	Reason BGPSessionReason `json:"reason,omitempty"`
+
+	// Message is the reason in words.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Message string `json:"message,omitempty"`
+
 	// BFDState is the state of the BFD session beside it; absent without one.
 	//
 	// +optional
 	BFDState BFDSessionState `json:"bfdState,omitempty"`
+
+	// BFD is the rest of what there is to see of the BFD session beside it; absent without one.
+	//
+	// +optional
+	BFD *BGPSessionBFD `json:"bfd,omitempty"`
+}
+
+// BGPSessionReason is why a session is not as its BGPPeer says.
+//
+// +kubebuilder:validation:Enum=Conflicting;NoSecret;NoBFDProfile;InvalidSpec;NoNextHop
+type BGPSessionReason string
+
+// The reasons.
+const (
+	// BGPSessionConflicting: an older BGPPeer is the same session on this node. Not opened.
+	BGPSessionConflicting BGPSessionReason = "Conflicting"
+	// BGPSessionNoSecret: the Secret with the password is missing, or has none. Not opened, unless there was one.
+	BGPSessionNoSecret BGPSessionReason = "NoSecret"
+	// BGPSessionNoBFDProfile: the BFDProfile is missing. The session is without BFD, or with the last good timing.
+	BGPSessionNoBFDProfile BGPSessionReason = "NoBFDProfile"
+	// BGPSessionInvalidSpec: the spec cannot be read. Not opened, or as the spec last was when it could.
+	BGPSessionInvalidSpec BGPSessionReason = "InvalidSpec"
+	// BGPSessionNoNextHop: the node has no InternalIP of the family of some prefixes. These are not advertised.
+	BGPSessionNoNextHop BGPSessionReason = "NoNextHop"
+)
+
+// BGPSessionBFD is what there is to see of the BFD session beside a BGP session, but for its state. Peers of one
+// address share it.
+type BGPSessionBFD struct {
+	// TransmitInterval is what this node sends its packets at, in milliseconds and before jitter.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	TransmitInterval int32 `json:"transmitInterval,omitempty"`
+
+	// ReceiveInterval is what the router sends its packets at, in milliseconds, while it is heard.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ReceiveInterval int32 `json:"receiveInterval,omitempty"`
+
+	// DetectionTime is how long the router may be silent before it counts as lost, in milliseconds; absent while it
+	// is not heard (RFC 5880 section 6.8.4).
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	DetectionTime int32 `json:"detectionTime,omitempty"`
+
+	// Diagnostic is why the session last went down, in words.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Diagnostic string `json:"diagnostic,omitempty"`
 }
 
 // BGPSessionState is a state of RFC 4271 section 8.2.2.
@@ -387,6 +512,7 @@ const (
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Standing-In",type=integer,priority=1,JSONPath=`.status.layer2.standingIn`
 // +kubebuilder:printcolumn:name="Suppressed",type=string,priority=1,JSONPath=`.status.layer2.suppressedNodes[*].node`
+// +kubebuilder:printcolumn:name="BGP",type=string,priority=1,JSONPath=`.status.bgpSessions[*].state`
 // +kubebuilder:printcolumn:name="Detection",type=string,priority=1,JSONPath=`.status.failureDetection.timing`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type Speaker struct {

@@ -16,10 +16,11 @@ func drainCommand(o *plugin.Options) *cobra.Command {
 		Use: "drain NODE", Short: "Move a node's addresses away, before it is taken down",
 		Long: `Move the addresses that a node owns to other nodes, and have it own none until
 kubectl fairlead undrain. It sets the annotation fairlead.dev/drain on the
-Node and waits until the node owns nothing.
+Node and waits until the node owns nothing, and advertises nothing over BGP.
 
-The next owner announces first and the node goes on forwarding, so that no new
-connection fails. Pods are not touched: kubectl drain is for these.
+The next owner announces first, routers are asked to go elsewhere for 10 s
+before routes are withdrawn (RFC 8326), and the node goes on forwarding, so that
+no new connection fails. Pods are not touched: kubectl drain is for these.
 
 It exits with 1 if addresses are left when the time is up, or if all that are
 left may be owned by no other node: these stay until one may, or the node goes.`,

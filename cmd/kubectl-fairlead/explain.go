@@ -32,10 +32,11 @@ func explainAddressCommand(o *plugin.Options) *cobra.Command {
 		Use: "address IP", Aliases: []string{"addr", "addresses", "ip"}, Short: "Explain an address: who answers for it, and why not others",
 		Long: `Explain an address: the pool it is of, the Services that have it, and which
 node answers for it on the local segment. Of every other node it says in which
-order they would be chosen, or why a node may not own the address.
+order they would be chosen, or why a node may not own the address. If it is for
+BGP it says which nodes advertise it to which peers, or why not.
 
-Who owns the address is the speakers' own word. The order is worked out by
-the speakers' rule from the cluster's objects.`,
+Who owns the address, and which sessions are up, is the speakers' own word. The
+rest is worked out by the speakers' rule from the cluster's objects.`,
 		Example: `  kubectl fairlead explain address 192.0.2.200
   kubectl fairlead explain address 2001:db8::200`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -81,7 +82,7 @@ func explainServiceCommand(o *plugin.Options) *cobra.Command {
 		Use: "service [NAMESPACE/]NAME", Aliases: []string{"svc", "services"}, Short: "Explain a Service: every pool with why or why not",
 		Long: `Explain a Service: what it asks for, what it has, and for each family every
 pool in the order in which the controller tries them, with why it serves the
-Service or why not.`,
+Service or why not. It ends with what BGP does with the addresses.`,
 		Example: `  kubectl fairlead explain service web
   kubectl fairlead explain service shop/web
   kubectl fairlead explain service -n shop web`,

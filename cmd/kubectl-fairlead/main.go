@@ -60,14 +60,16 @@ func rootCommand() *cobra.Command {
 		Use:         "kubectl-fairlead",
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl fairlead"},
 		Short:       "What Fairlead decides about addresses, and why",
-		Long: `What Fairlead decides about addresses, and why: which Service gets which, and
-which node answers for it.
+		Long: `What Fairlead decides about addresses, and why: which Service gets which, which
+node answers for it, and which routers are told of it.
 
 It works with your own rights. Only drain, undrain and rebalance write: an
 annotation on a Node or an L2Advertisement.`,
 		Example: `  kubectl fairlead pools
   kubectl fairlead services -A --pending
   kubectl fairlead owners --node node1
+  kubectl fairlead peers
+  kubectl fairlead routes shop/web
   kubectl fairlead explain service web
   kubectl fairlead explain address 192.0.2.200
   kubectl fairlead plan -f pools.yaml
@@ -83,8 +85,8 @@ annotation on a Node or an L2Advertisement.`,
 	flags.StringVarP(&o.Namespace, "namespace", "n", "", "`NAMESPACE` instead of the context's")
 	flags.StringVar(&o.RequestTimeout, "request-timeout", "", "`TIME` that one answer may take, such as 5s;\nwithout it, any")
 	flags.StringVar(&o.LoadBalancerClass, "load-balancer-class", "", "`CLASS` that the controller serves, if it was\nstarted with this flag")
-	root.AddCommand(poolsCommand(&o), servicesCommand(&o), ownersCommand(&o), explainCommand(&o), planCommand(&o),
-		drainCommand(&o), undrainCommand(&o), rebalanceCommand(&o), versionCommand())
+	root.AddCommand(poolsCommand(&o), servicesCommand(&o), ownersCommand(&o), peersCommand(&o), routesCommand(&o), explainCommand(&o),
+		planCommand(&o), drainCommand(&o), undrainCommand(&o), rebalanceCommand(&o), versionCommand())
 	return root
 }
 

@@ -22,7 +22,9 @@ interface: of all namespaces, or of the addresses and Services named.
 A note says who answers while the owner's speaker is away, who else uses the
 address, or why nobody owns it. Where a terminal is too narrow for the notes
 they are beneath the table. A speaker lists 256 addresses at most; ? is an
-owner that is not in such a list. -o wide adds hardware addresses.`,
+owner that is not in such a list. (BGP) is in place of an owner where BGP alone
+advertises the address: see kubectl fairlead routes. -o wide adds hardware
+addresses.`,
 		Example: `  kubectl fairlead owners
   kubectl fairlead owners --node node1
   kubectl fairlead owners 192.0.2.200 shop/web -o wide`,
@@ -66,11 +68,16 @@ owner that is not in such a list. -o wide adds hardware addresses.`,
 		},
 	}
 	out.add(cmd, "wide", "json", "yaml")
-	cmd.Flags().StringVar(&node, "node", "", "only what this `NODE` owns or answers for")
+	addNode(cmd, o, &node, "only what this `NODE` owns or answers for")
+	return cmd
+}
+
+// addNode adds the flag --node, which the names of nodes complete.
+func addNode(cmd *cobra.Command, o *plugin.Options, node *string, usage string) {
+	cmd.Flags().StringVar(node, "node", "", usage)
 	_ = cmd.RegisterFlagCompletionFunc("node", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		return nodeNames(cmd, o, typed), cobra.ShellCompDirectiveNoFileComp
 	})
-	return cmd
 }
 
 // addressesAndServices tells arguments apart: what is no address is a Service.

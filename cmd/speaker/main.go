@@ -1,5 +1,6 @@
 // Command speaker runs on every node: it agrees with the other speakers on one owner for each Service
-// address, and answers ARP and Neighbor Discovery for those that its node owns.
+// address, answers ARP and Neighbor Discovery for those that its node owns, and advertises addresses to BGP
+// peers.
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/bfd"
+	"github.com/fairlead-lb/fairlead/internal/bgp"
 	"github.com/fairlead-lb/fairlead/internal/daemon"
 	"github.com/fairlead-lb/fairlead/internal/gossip"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
@@ -47,7 +49,8 @@ func main() {
 		Use:   "speaker",
 		Short: "Makes the external addresses of Services reachable through this node",
 		Long: `The speaker runs on every node. Speakers agree by gossip on one owner for each
-external address; the owner answers ARP and Neighbor Discovery for it.`,
+external address; the owner answers ARP and Neighbor Discovery for it. To BGP
+peers each advertises its own node as next hop.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
@@ -111,11 +114,15 @@ func run(ctx context.Context, o options) error {
 	}
 	events := k8s.NewRecorder(cluster, "fairlead-speaker", o.node, log, registry)
 	engine := layer2.NewEngine(layer2.Config{Node: o.node, RestartGrace: o.restartGrace, Log: log, Metrics: layer2.NewMetrics(registry)})
-	config := speaker.Config{
-		Node: o.node, Class: o.LoadBalancerClass, Version: daemon.Current(), DrainCordoned: o.drainCordoned,
-		Cluster: cluster, Engine: engine, Events: events, Log: log,
-	}
-	s := speaker.New(config)
+	var s *speaker.Speaker
+	seen := func() { s.SessionsChanged() }
+	var bgpEngine *bgp.Engine
+	watched := bfd.NewRouters(bfd.RoutersConfig{Log: log, Metrics: registry, Changed: func(e bfd.RouterEvent) { tell(bgpEngine, e); seen() }})
+	bgpEngine = bgp.NewEngine(bgp.Config{Log: log, Metrics: registry, Detector: routers{watched}, Changed: seen})
+	s = speaker.New(speaker.Config{
+		Node: o.node, Class: o.LoadBalancerClass, Version: daemon.Current(), Namespace: o.Namespace, DrainCordoned: o.drainCordoned,
+		Cluster: cluster, Engine: engine, BGP: bgpEngine, Events: events, Log: log,
+	})
 	log.Info("starting", "version", daemon.Current(), "node", o.node)
 
 	ready := func() error {
@@ -157,7 +164,8 @@ func run(ctx context.Context, o options) error {
 		engine.Changed = func(changes []layer2.Change) { s.Tell(changes); status.Kick() }
 		engine.Lost = status.Lost
 		log.Info("serving", "gossip", netip.AddrPortFrom(address, o.gossipPort))
-		return daemon.Run(ctx, s, status, status.Watch(), daemon.TaskFunc(blindness(cluster, engine)),
+		// Told to stop, both of the latter say good-bye at once: a router takes the end of neither for a failure.
+		return daemon.Run(ctx, s, status, status.Watch(), daemon.TaskFunc(blindness(cluster, engine)), watched, bgpEngine,
 			daemon.TaskFunc(func(ctx context.Context) error { return engine.Run(ctx, group, sessions{mesh, o.node, timing}) }))
 	}
 	tasks := []daemon.Task{

@@ -64,3 +64,9 @@ func certificateAuth(who identity) *clientcmdapi.AuthInfo {
 }
 
 func tokenAuth(token string) *clientcmdapi.AuthInfo { return &clientcmdapi.AuthInfo{Token: token} }
+
+// WriteKubeconfigInside writes administrator's access for programs on the lab's hosts.
+func (l *Lab) WriteKubeconfigInside(path string) error {
+	_, err := l.writeKubeconfig(path, l.server(), "admin", certificateAuth(l.admin))
+	return err
+}

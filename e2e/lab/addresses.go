@@ -15,6 +15,16 @@ var (
 	Pods6     = netip.MustParsePrefix("2001:db8:18::/48")
 	Services4 = netip.MustParsePrefix("198.19.0.0/16")
 	Services6 = netip.MustParsePrefix("2001:db8:19::/112")
+
+	// The segment beyond the routers.
+	Outside4 = netip.MustParsePrefix("203.0.113.0/24")
+	Outside6 = netip.MustParsePrefix("2001:db8:113::/64")
+
+	// Routed4, Routed6 and the much larger RoutedMany4 are on no segment, for pools of addresses that only
+	// routers lead to.
+	Routed4     = netip.MustParsePrefix("198.51.100.0/24")
+	Routed6     = netip.MustParsePrefix("2001:db8:51::/64")
+	RoutedMany4 = netip.MustParsePrefix("198.18.128.0/17")
 )
 
 // The ranges that no host of the segment uses, for pools.
@@ -26,10 +36,12 @@ const (
 // apiServerPort is where the API server listens in the cp namespace.
 const apiServerPort = 6443
 
-// The last part of the hosts' addresses: cp is 2, the first node 11, the first client 101. Addresses from
-// 200 on are for pools.
+// The last part of the hosts' addresses: cp is 2, the first router 3, the first node 11, the first client 101.
+// Addresses from 200 on are for pools. A router has the same number on both of its segments.
 const (
 	numberCP      = 2
+	numberRouters = 3
+	maxRouters    = numberNodes - numberRouters
 	numberNodes   = 11
 	numberClients = 101
 	maxNodes      = numberClients - numberNodes
@@ -48,6 +60,13 @@ func segmentMAC(number int) net.HardwareAddr {
 	decimal := func(n int) byte { return byte(n/10<<4 | n%10) }
 	return net.HardwareAddr{0x02, 0xfa, 0x1e, 0xad, decimal(number / 100), decimal(number % 100)}
 }
+
+// outsideAddresses and outsideMAC are the same on the segment beyond the routers.
+func outsideAddresses(number int) (v4, v6 netip.Addr) {
+	return netip.MustParseAddr(fmt.Sprintf("203.0.113.%d", number)), netip.MustParseAddr(fmt.Sprintf("2001:db8:113::%d", number))
+}
+
+func outsideMAC(number int) net.HardwareAddr { return segmentMAC(1000 + number) }
 
 // podPrefixes are the Pod ranges of the i-th node, counting from 1.
 func podPrefixes(i int) (v4, v6 netip.Prefix) {

@@ -24,6 +24,16 @@
 // answers each datagram; both say who they are and whom they saw (see Reply). So EndpointSlices come from
 // the real controller, packets take the node's real forwarding path, and cutting a cable stops heartbeats.
 //
+// # Routers
+//
+// NewRouter adds a router to a running lab: a host with a second leg, eth1, on a segment beyond, 203.0.113.0/24 and
+// 2001:db8:113::/64, where clients live whose packets come through routers (NewOutsideClient). It runs FRR or BIRD
+// from Debian's packages with a configuration that is made from one description for both (BGP, Peer), and is asked
+// for what it has in its own words, which are read into Path and PeerState. Its kernel spreads connections over the
+// next hops of a route; WatchRoutes notes each change of them when it happens. A far router is on the segment beyond
+// only, several hops from the nodes; Link lays a cable between two hosts without any addresses but link-local ones.
+// 198.51.100.0/24 and 2001:db8:51::/64 are for pools that only routers lead to.
+//
 // # Isolation
 //
 // Main, for tests, and Isolate, for programs, run the calling binary again inside new mount, PID and network

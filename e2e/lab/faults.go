@@ -44,13 +44,13 @@ func (l *Lab) Cut(host *Host, side Side) error {
 	return nil
 }
 
-// Restore mends the cable of a host, and puts it back on the one segment if the lab was partitioned.
+// Restore mends the cable of a host, and puts it back on its segment if the lab was partitioned.
 func (l *Lab) Restore(host *Host) error {
 	port, err := l.network.port(host)
 	if err != nil {
 		return err
 	}
-	if err := l.network.sw.nl.LinkSetMaster(port, l.network.bridge); err != nil {
+	if err := l.network.sw.nl.LinkSetMaster(port, host.bridge); err != nil {
 		return fmt.Errorf("mending the cable of %s at the switch side: %w", host.Name, err)
 	}
 	if err := l.network.sw.nl.LinkSetUp(port); err != nil {

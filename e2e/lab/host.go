@@ -12,7 +12,8 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Host is a machine on the segment: a network namespace with eth0 on a port of the switch.
+// Host is a machine on a segment, that of the nodes unless it is said otherwise: a network namespace with eth0 on
+// a port of the switch.
 type Host struct {
 	Name   string
 	V4, V6 netip.Addr       // on the segment
@@ -21,22 +22,35 @@ type Host struct {
 	number int
 	ns     *namespace
 	eth0   netlink.Link
+	bridge *netlink.Bridge // of its segment
 }
 
-// newHost makes a host and connects it to the switch.
-func newHost(n *network, name string, number int) (_ *Host, err error) {
-	h := &Host{Name: name, MAC: segmentMAC(number), number: number}
+// newHost makes a host and connects it to the nodes' segment.
+func newHost(n *network, name string, number int) (*Host, error) {
+	h := &Host{Name: name, MAC: segmentMAC(number), number: number, bridge: n.bridge}
 	h.V4, h.V6 = segmentAddresses(number)
-	if h.ns, err = newNamespace(name); err != nil {
+	return h.plug(n, Segment4.Bits(), Segment6.Bits())
+}
+
+// newOutsideHost makes a host and connects it to the segment beyond the routers.
+func newOutsideHost(n *network, name string, number int) (*Host, error) {
+	h := &Host{Name: name, MAC: outsideMAC(number), number: number, bridge: n.outside}
+	h.V4, h.V6 = outsideAddresses(number)
+	return h.plug(n, Outside4.Bits(), Outside6.Bits())
+}
+
+// plug makes the host's namespace and its eth0.
+func (h *Host) plug(n *network, bits4, bits6 int) (_ *Host, err error) {
+	if h.ns, err = newNamespace(h.Name); err != nil {
 		return nil, err
 	}
 	if err := h.ns.sysctls(quiet...); err != nil {
 		return nil, joinClose(err, h.ns)
 	}
-	if err := n.connect(h.ns, h.MAC); err != nil {
+	if err := n.connect(h.bridge, h.Name, h.ns, "eth0", h.MAC); err != nil {
 		return nil, joinClose(err, h.ns)
 	}
-	h.eth0, err = h.ns.configure("eth0", netip.PrefixFrom(h.V4, Segment4.Bits()), netip.PrefixFrom(h.V6, Segment6.Bits()))
+	h.eth0, err = h.ns.configure("eth0", netip.PrefixFrom(h.V4, bits4), netip.PrefixFrom(h.V6, bits6))
 	if err != nil {
 		return nil, joinClose(err, h.ns)
 	}

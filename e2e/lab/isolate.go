@@ -38,12 +38,14 @@ type Isolation struct {
 	Progress func(line string)
 	// Started is called outside once the namespaces exist, with the process ID, as seen outside, of their init.
 	Started func(pid int)
+	// Routers is for labs with routers: FRR and BIRD are installed too where they are missing.
+	Routers bool
 }
 
 // Main is the body of a TestMain: it runs the tests inside the lab's namespaces, stops the lab they have
 // started, and exits with their status. When tests fail it prints the end of every log of that lab.
 func Main(m *testing.M) {
-	os.Exit(Isolate(Isolation{}, func() int {
+	os.Exit(Isolate(Isolation{Routers: true}, func() int {
 		code := m.Run()
 		if l := current.Load(); l != nil {
 			if code != 0 {
@@ -87,6 +89,11 @@ func runOutside(options Isolation) (int, error) {
 	defer cancel()
 	if err := Preflight(ctx, options.Progress); err != nil {
 		return 1, err
+	}
+	if options.Routers {
+		if err := need(ctx, routerPrograms, options.Progress); err != nil {
+			return 1, err
+		}
 	}
 	hyperkube, err := Hyperkube(ctx, options.Progress)
 	if err != nil {

@@ -71,6 +71,8 @@ type Lab struct {
 
 	mu        sync.Mutex
 	processes []*Process
+	routers   []*Router
+	outside   []*Host
 }
 
 var (
@@ -237,7 +239,13 @@ func (l *Lab) hosts() []*Host {
 	for _, n := range l.Nodes {
 		hosts = append(hosts, n.Host)
 	}
-	return append(hosts, l.Clients...)
+	hosts = append(hosts, l.Clients...)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.routers {
+		hosts = append(hosts, r.Host)
+	}
+	return append(hosts, l.outside...)
 }
 
 // Node is the i-th node, counting from 1 as its name does. It panics if there is none.

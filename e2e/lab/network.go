@@ -13,10 +13,14 @@ import (
 // bridgeName is the switch's bridge, in the namespace "switch".
 const bridgeName = "br0"
 
-// network is the segment: the switch, and the hosts at its ports.
+// outsideName is the bridge of the segment beyond the routers.
+const outsideName = "br1"
+
+// network is the switch and the hosts at its ports.
 type network struct {
-	sw     *namespace
-	bridge *netlink.Bridge
+	sw      *namespace
+	bridge  *netlink.Bridge // the nodes' segment
+	outside *netlink.Bridge // the segment beyond the routers
 
 	mu      sync.Mutex
 	islands map[string]*netlink.Bridge // further bridges while the segment is partitioned
@@ -46,6 +50,9 @@ func newNetwork() (*network, error) {
 	if n.bridge, err = n.newBridge(bridgeName); err != nil {
 		return nil, joinClose(err, sw)
 	}
+	if n.outside, err = n.newBridge(outsideName); err != nil {
+		return nil, joinClose(err, sw)
+	}
 	return n, nil
 }
 
@@ -61,19 +68,19 @@ func (n *network) newBridge(name string) (*netlink.Bridge, error) {
 	return bridge, nil
 }
 
-// connect lays a cable between a port of the switch, named like the host, and eth0 of the host.
-func (n *network) connect(host *namespace, mac net.HardwareAddr) error {
+// connect lays a cable between a port of the switch and a link of the host.
+func (n *network) connect(bridge *netlink.Bridge, port string, host *namespace, link string, mac net.HardwareAddr) error {
 	veth := &netlink.Veth{
-		LinkAttrs:        netlink.LinkAttrs{Name: host.name, MasterIndex: n.bridge.Index},
-		PeerName:         "eth0",
+		LinkAttrs:        netlink.LinkAttrs{Name: port, MasterIndex: bridge.Index},
+		PeerName:         link,
 		PeerHardwareAddr: mac,
 		PeerNamespace:    netlink.NsFd(host.fd),
 	}
 	if err := n.sw.nl.LinkAdd(veth); err != nil {
-		return fmt.Errorf("connecting %s to the switch: %w", host.name, err)
+		return fmt.Errorf("connecting %s of %s to the switch: %w", link, host.name, err)
 	}
 	if err := n.sw.nl.LinkSetUp(veth); err != nil {
-		return fmt.Errorf("setting the switch port of %s up: %w", host.name, err)
+		return fmt.Errorf("setting the switch port %s of %s up: %w", port, host.name, err)
 	}
 	return nil
 }

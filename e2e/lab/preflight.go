@@ -13,11 +13,20 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// programs are what the lab needs besides Go, and the Debian packages they are in.
-var programs = []struct{ name, Package, purpose string }{
+// program is what the lab needs besides Go, and the Debian package it is in.
+type program struct{ name, Package, purpose string }
+
+// programs are what every lab needs.
+var programs = []program{
 	{"nft", "nftables", "kube-proxy writes its rules with it"},
 	{"ip", "iproute2", "commands are run on a host with it"},
 	{"nsenter", "util-linux", "a shell enters a host with it"},
+}
+
+// routerPrograms are what routers need.
+var routerPrograms = []program{
+	{"vtysh", "frr", "a router runs FRR"},
+	{"bird", "bird2", "a router runs BIRD"},
 }
 
 // Preflight checks that this machine can run the lab: root, the programs, the kernel's features. Missing
@@ -31,17 +40,22 @@ func Preflight(ctx context.Context, progress func(string)) error {
 	}
 	if os.Geteuid() != 0 {
 		root := errors.New("the lab makes network namespaces: run it as root")
-		return errors.Join(append([]error{root}, missingPrograms()...)...)
+		return errors.Join(append([]error{root}, missingPrograms(programs)...)...)
 	}
-	if packages := missingPackages(); len(packages) > 0 {
+	return errors.Join(need(ctx, programs, progress), checkKernel())
+}
+
+// need installs programs that are missing, and fails naming those that it could not.
+func need(ctx context.Context, programs []program, progress func(string)) error {
+	if packages := missingPackages(programs); len(packages) > 0 {
 		if err := install(ctx, packages, progress); err != nil {
 			return err
 		}
 	}
-	return errors.Join(append(missingPrograms(), checkKernel())...)
+	return errors.Join(missingPrograms(programs)...)
 }
 
-func missingPrograms() []error {
+func missingPrograms(programs []program) []error {
 	var missing []error
 	for _, p := range programs {
 		if _, err := exec.LookPath(p.name); err != nil {
@@ -51,7 +65,7 @@ func missingPrograms() []error {
 	return missing
 }
 
-func missingPackages() []string {
+func missingPackages(programs []program) []string {
 	var packages []string
 	for _, p := range programs {
 		if _, err := exec.LookPath(p.name); err != nil {
@@ -67,6 +81,11 @@ func install(ctx context.Context, packages []string, progress func(string)) erro
 		return nil // the caller says what is missing
 	}
 	progress("installing " + strings.Join(packages, ", ") + " with apt-get")
+	allow, err := denyServices()
+	if err != nil {
+		return err
+	}
+	defer allow()
 	// Another apt may be at work, on a fresh machine above all.
 	lock := []string{"-qq", "-o", "DPkg::Lock::Timeout=120"}
 	for _, arguments := range [][]string{
@@ -80,6 +99,26 @@ func install(ctx context.Context, packages []string, progress func(string)) erro
 		}
 	}
 	return nil
+}
+
+// servicePolicy is what Debian's packages ask before they start a service.
+const servicePolicy = "/usr/sbin/policy-rc.d"
+
+// denyServices keeps packages from starting their daemons: a router on the machine itself would be nobody's. Where
+// somebody has a policy already, it stays. The function it returns takes ours away.
+func denyServices() (allow func(), err error) {
+	file, err := os.OpenFile(servicePolicy, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if errors.Is(err, os.ErrExist) {
+		return func() {}, nil
+	}
+	if err == nil {
+		_, err = file.WriteString("#!/bin/sh\nexit 101\n")
+		err = errors.Join(err, file.Close())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keeping packages from starting services: %w", err)
+	}
+	return func() { _ = os.Remove(servicePolicy) }, nil
 }
 
 // checkKernel tries what the lab does to a kernel, in a network namespace that is gone afterwards.

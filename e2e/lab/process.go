@@ -247,3 +247,9 @@ func (p *Process) Tail(lines int) string {
 	}
 	return string(lastLines([]byte(text), lines))
 }
+
+// Program describes a process of the caller's own on a host; Start starts it. It is ended with the lab. The first argument
+// is its argv[0]; the name is unique in the lab.
+func (l *Lab) Program(name string, host *Host, path string, arguments ...string) *Process {
+	return l.newProcess(name, host, path, arguments...)
+}

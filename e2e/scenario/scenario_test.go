@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -117,10 +118,37 @@ func (c *cluster) Apply(yaml []byte) error {
 }
 
 func (c *cluster) Delete(kind string, key lb.Key) error {
-	if kind == "Service" {
-		return c.api.Core.CoreV1().Services(key.Namespace).Delete(c.ctx, key.Name, metav1.DeleteOptions{})
+	api, options := c.api.Fairlead.FairleadV1alpha1(), metav1.DeleteOptions{}
+	switch kind {
+	case "Service":
+		return c.api.Core.CoreV1().Services(key.Namespace).Delete(c.ctx, key.Name, options)
+	case "IPAddressPool":
+		return api.IPAddressPools().Delete(c.ctx, key.Name, options)
+	case "BGPPeer":
+		return api.BGPPeers().Delete(c.ctx, key.Name, options)
+	case "BFDProfile":
+		return api.BFDProfiles().Delete(c.ctx, key.Name, options)
+	case "Community":
+		return api.Communities().Delete(c.ctx, key.Name, options)
 	}
-	return c.api.Fairlead.FairleadV1alpha1().IPAddressPools().Delete(c.ctx, key.Name, metav1.DeleteOptions{})
+	return fmt.Errorf("no scenario deletes a %s", kind)
+}
+
+func (c *cluster) Object(kind, name string) (any, error) {
+	api, options := c.api.Fairlead.FairleadV1alpha1(), metav1.GetOptions{}
+	switch kind {
+	case "L2Advertisement":
+		return api.L2Advertisements().Get(c.ctx, name, options)
+	case "BGPAdvertisement":
+		return api.BGPAdvertisements().Get(c.ctx, name, options)
+	case "BGPPeer":
+		return api.BGPPeers().Get(c.ctx, name, options)
+	case "BFDProfile":
+		return api.BFDProfiles().Get(c.ctx, name, options)
+	case "Community":
+		return api.Communities().Get(c.ctx, name, options)
+	}
+	return nil, fmt.Errorf("no scenario looks at a %s", kind)
 }
 
 func (c *cluster) SetStatus(service lb.Key, ips []string) error {
@@ -138,6 +166,15 @@ func (c *cluster) SetStatus(service lb.Key, ips []string) error {
 }
 
 func (c *cluster) SetConflicts(node string, conflicts []v1alpha1.AddressConflict) error {
+	return c.speaker(node, func(s *v1alpha1.SpeakerStatus) { s.Layer2 = &v1alpha1.Layer2Status{Conflicts: conflicts} })
+}
+
+func (c *cluster) SetSessions(node string, sessions []v1alpha1.BGPSessionStatus) error {
+	return c.speaker(node, func(s *v1alpha1.SpeakerStatus) { s.BGPSessions = sessions })
+}
+
+// speaker edits the status of a node's Speaker, as the speaker does.
+func (c *cluster) speaker(node string, edit func(*v1alpha1.SpeakerStatus)) error {
 	speakers := c.api.Fairlead.FairleadV1alpha1().Speakers()
 	s, err := speakers.Get(c.ctx, node, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -146,7 +183,7 @@ func (c *cluster) SetConflicts(node string, conflicts []v1alpha1.AddressConflict
 	if err != nil {
 		return err
 	}
-	s.Status.Layer2 = &v1alpha1.Layer2Status{Conflicts: conflicts}
+	edit(&s.Status)
 	_, err = speakers.UpdateStatus(c.ctx, s, metav1.UpdateOptions{})
 	return err
 }
@@ -205,12 +242,12 @@ func (c *cluster) empty() error {
 	if err != nil {
 		return err
 	}
-	all, err := c.api.Core.CoreV1().Services("default").List(c.ctx, metav1.ListOptions{})
+	others, err := c.api.Core.CoreV1().Services("default").List(c.ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
-	for i := range all.Items {
-		if s := &all.Items[i]; s.Name != "kubernetes" && s.Spec.Type != corev1.ServiceTypeLoadBalancer {
+	for i := range others.Items {
+		if s := &others.Items[i]; s.Name != "kubernetes" && s.Spec.Type != corev1.ServiceTypeLoadBalancer {
 			services = append(services, s)
 		}
 	}
@@ -222,8 +259,17 @@ func (c *cluster) empty() error {
 	if err := c.api.Fairlead.FairleadV1alpha1().Speakers().DeleteCollection(c.ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
 		return err
 	}
-	pools := c.api.Fairlead.FairleadV1alpha1().IPAddressPools()
-	if err := pools.DeleteCollection(c.ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+	api, options, all := c.api.Fairlead.FairleadV1alpha1(), metav1.DeleteOptions{}, metav1.ListOptions{}
+	if err := errors.Join(
+		api.IPAddressPools().DeleteCollection(c.ctx, options, all),
+		api.BGPPeers().DeleteCollection(c.ctx, options, all),
+		api.BGPAdvertisements().DeleteCollection(c.ctx, options, all),
+		api.BFDProfiles().DeleteCollection(c.ctx, options, all),
+		api.Communities().DeleteCollection(c.ctx, options, all),
+		// that of the test itself selects every pool
+		api.L2Advertisements().DeleteCollection(c.ctx, options, metav1.ListOptions{FieldSelector: "metadata.name!=all"}),
+		c.api.Core.CoreV1().Nodes().DeleteCollection(c.ctx, options, all),
+	); err != nil {
 		return err
 	}
 	events := c.api.Core.CoreV1().Events("default")

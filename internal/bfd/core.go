@@ -37,11 +37,6 @@ const (
 	idle = 100 * time.Millisecond
 	// Hellos may be recordings: they are answered at this pace at most.
 	greetPause = 10 * time.Millisecond
-	// The socket is looked into at least so often; and where packets may follow each other quickly, as when a
-	// session comes up or in a flood of them, so often for a while.
-	lookEvery, lookOften = 50 * time.Millisecond, 5 * time.Millisecond
-	busyFor              = 500 * time.Millisecond
-	flood                = 100
 )
 
 // core is all sessions of a node, without clock and socket. It is told what is received; advance has it say what
@@ -57,10 +52,7 @@ type core struct {
 	peers  map[netip.Addr]*peer
 	sorted []*peer // by name
 	late   lateness
-	// looked is when the socket was last empty, busy until when to look into it more often; more is true while it
-	// was not emptied.
-	looked, busy time.Time
-	more         bool
+	pace
 	// used is behind what the sessions that have ended sent: a peer that comes back goes on there.
 	used uint32
 
@@ -117,10 +109,10 @@ func (c *core) add(name string, a netip.Addr, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	c.busy = now.Add(busyFor)
+	c.hurry(now)
 	c.peers[a] = &peer{
 		name: name, address: netip.AddrPortFrom(a, c.local.Port()), in: in, out: out, sequence: later(c.used, firstSequence(now)),
-		session: newSession(c.timing, max(idle, c.timing.Interval), c.discriminator, now),
+		session: newSession(c.timing.timers(), max(idle, c.timing.Interval), c.discriminator, now),
 	}
 	return nil
 }
@@ -168,16 +160,10 @@ func (c *core) receive(from netip.AddrPort, b []byte, at, now time.Time) (reason
 		return replayed, fmt.Errorf("packet of %s is not later than the one before", p.name)
 	}
 	p.received++
-	// It came after the socket was last empty, whatever the clock says that the kernel reads.
-	if at.Before(c.looked) {
-		at = c.looked
-	} else if at.After(now) {
-		at = now
-	}
 	before := p.session.state
-	p.session.receive(&k, at)
+	p.session.receive(&k, c.arrived(at, now))
 	if p.session.state != before {
-		c.busy = now.Add(busyFor)
+		c.hurry(now)
 	}
 	if up := p.session.state == Up; up != (before == Up) {
 		c.happened(p, 0, now)
@@ -191,7 +177,8 @@ func (c *core) greet(p *peer, k *packet, now time.Time) {
 	if k.state != Down || now.Sub(p.greeted) < greetPause {
 		return
 	}
-	p.greeted, c.busy = now, now.Add(busyFor)
+	p.greeted = now
+	c.hurry(now)
 	answer := p.session.packet()
 	answer.poll, answer.your = false, k.my
 	c.send(p, answer)
@@ -200,13 +187,8 @@ func (c *core) greet(p *peer, k *packet, now time.Time) {
 // advance does what is due, by a clock that fired late, after so many datagrams were received.
 func (c *core) advance(now time.Time, late time.Duration, received int) {
 	c.late.observe(late, c.timing, now)
-	if received >= flood {
-		c.busy = now.Add(busyFor)
-	}
-	if c.more = received >= readAtOnce; c.more {
+	if c.read(received, now); c.more {
 		late = max(late, c.timing.Interval) // what would save a session may wait
-	} else {
-		c.looked = now
 	}
 	extra := c.late.widen(c.timing, now)
 	// One draw for all: so packets that once went out together do again, and the process wakes once for all of
@@ -264,19 +246,12 @@ func (c *core) dismiss(p *peer, now time.Time) {
 
 // next is when to look into the socket and advance again; zero if there is no session.
 func (c *core) next(now time.Time) (next time.Time) {
-	switch {
-	case len(c.sorted) == 0:
+	if len(c.sorted) == 0 {
 		return time.Time{}
-	case c.more:
-		return now
 	}
-	if next = now.Add(lookEvery); now.Before(c.busy) {
-		next = now.Add(lookOften)
-	}
+	next = c.look(now)
 	for _, p := range c.sorted {
-		if at := p.session.next(); !at.IsZero() && at.Before(next) {
-			next = at
-		}
+		next = sooner(next, p.session.next())
 	}
 	return next
 }

@@ -88,10 +88,7 @@ func (m *Mesh) SetPeers(peers map[string]netip.Addr) {
 	for _, err := range m.core.setPeers(peers, now) {
 		m.complaints.add(slog.LevelWarn, "no BFD session", now, "error", err)
 	}
-	select {
-	case m.kick <- struct{}{}:
-	default:
-	}
+	kick(m.kick)
 }
 
 // Sessions returns the sessions, by name of the peer.
@@ -111,27 +108,17 @@ func (m *Mesh) Run(ctx context.Context) error {
 		return fmt.Errorf("listening for BFD on %s: %w", m.config.Local, err)
 	}
 	defer c.close()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	b := make([]byte, receiveOctets)
-	for wake := time.Now(); ; {
-		select {
-		case <-ctx.Done():
-			m.leave(c)
-			return nil
-		case <-m.kick:
-		case <-timer.C:
-		}
+	// Without sessions there is nothing to wake for until there is one.
+	loop(ctx, m.kick, func(wake time.Time) time.Time {
 		events, next := m.step(c, b, wake)
 		for _, e := range events {
 			m.report(e)
 		}
-		// Without sessions there is nothing to wake for until there is one.
-		if wake = next; wake.IsZero() {
-			wake = time.Now().Add(time.Hour)
-		}
-		timer.Reset(time.Until(wake))
-	}
+		return next
+	})
+	m.leave(c)
+	return nil
 }
 
 // step does what there is to do at a time that was to be wake. It returns what happened, and when to go on.

@@ -23,23 +23,25 @@ func (s State) String() string { return [...]string{"AdminDown", "Down", "Init",
 type Diagnostic uint8
 
 const (
-	NoDiagnostic            Diagnostic = 0
-	ControlDetectionExpired Diagnostic = 1
-	NeighborSignaledDown    Diagnostic = 3
-	AdministrativelyDown    Diagnostic = 7
+	NoDiagnostic                Diagnostic = 0
+	ControlDetectionExpired     Diagnostic = 1
+	EchoFailed                  Diagnostic = 2
+	NeighborSignaledDown        Diagnostic = 3
+	ForwardingPlaneReset        Diagnostic = 4
+	PathDown                    Diagnostic = 5
+	ConcatenatedPathDown        Diagnostic = 6
+	AdministrativelyDown        Diagnostic = 7
+	ReverseConcatenatedPathDown Diagnostic = 8
 )
 
 // String returns the RFC's name.
 func (d Diagnostic) String() string {
-	switch d {
-	case NoDiagnostic:
-		return "No Diagnostic"
-	case ControlDetectionExpired:
-		return "Control Detection Time Expired"
-	case NeighborSignaledDown:
-		return "Neighbor Signaled Session Down"
-	case AdministrativelyDown:
-		return "Administratively Down"
+	if names := [...]string{
+		"No Diagnostic", "Control Detection Time Expired", "Echo Function Failed", "Neighbor Signaled Session Down",
+		"Forwarding Plane Reset", "Path Down", "Concatenated Path Down", "Administratively Down",
+		"Reverse Concatenated Path Down",
+	}; int(d) < len(names) {
+		return names[d]
 	}
 	return fmt.Sprintf("Diagnostic %d", uint8(d))
 }

@@ -13,7 +13,7 @@ const second = time.Second
 // testSession is a session in some state, as if it had come there long ago.
 func testSession(state State) *session {
 	n := uint32(0)
-	s := newSession(Fast, 100*time.Millisecond, func() uint32 { n++; return n }, start)
+	s := newSession(Fast.timers(), 100*time.Millisecond, func() uint32 { n++; return n }, start)
 	s.transmit(start, 0, 1)
 	if state == Init || state == Up {
 		s.receive(from(Down), start)

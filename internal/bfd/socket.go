@@ -34,29 +34,46 @@ const (
 	trafficClass = 48 << 2
 )
 
-// listen opens the socket that all sessions share. It is not connected, so the kernel returns no ICMP errors.
-func listen(local netip.AddrPort) (conn, error) {
+// option of a socket: protocol, option, value.
+type option [3]int
+
+// openUDP opens a socket that sends as BFD does, with further options.
+func openUDP(v6 bool, further ...option) (int, error) {
 	domain := unix.AF_INET
-	options := [][3]int{{unix.IPPROTO_IP, unix.IP_TTL, ttl}, {unix.IPPROTO_IP, unix.IP_TOS, trafficClass}}
-	if local.Addr().Is6() {
+	options := []option{{unix.IPPROTO_IP, unix.IP_TTL, ttl}, {unix.IPPROTO_IP, unix.IP_TOS, trafficClass}}
+	if v6 {
 		domain = unix.AF_INET6
-		options = [][3]int{
+		options = []option{
 			{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1},
 			{unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, ttl}, {unix.IPPROTO_IPV6, unix.IPV6_TCLASS, trafficClass},
 		}
 	}
 	fd, err := unix.Socket(domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_UDP)
 	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+		return -1, os.NewSyscallError("socket", err)
 	}
-	// 64 bits on all machines. A kernel older than 5.1 has it not: then packets count as of when they are read.
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1)
-	for _, o := range options {
+	for _, o := range append(options, further...) {
 		if err := unix.SetsockoptInt(fd, o[0], o[1], o[2]); err != nil {
 			unix.Close(fd)
-			return nil, fmt.Errorf("setting socket option %d of protocol %d to %d: %w", o[1], o[0], o[2], err)
+			return -1, fmt.Errorf("setting socket option %d of protocol %d to %d: %w", o[1], o[0], o[2], err)
 		}
 	}
+	return fd, nil
+}
+
+// askForTime has the kernel say when a datagram came.
+func askForTime(fd int) {
+	// 64 bits on all machines. A kernel older than 5.1 has it not: then packets count as of when they are read.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1)
+}
+
+// listen opens the socket that all sessions share. It is not connected, so the kernel returns no ICMP errors.
+func listen(local netip.AddrPort) (conn, error) {
+	fd, err := openUDP(local.Addr().Is6())
+	if err != nil {
+		return nil, err
+	}
+	askForTime(fd)
 	if err := unix.Bind(fd, sockaddr(local)); err != nil {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("bind", err)
@@ -90,11 +107,22 @@ const timespecOctets = 16
 // age is how long ago a datagram came, by the kernel's wall clock; 0 if it does not say.
 func age(oob []byte, now time.Time) time.Duration {
 	header, data, _, err := unix.ParseOneSocketControlMessage(oob)
-	if err != nil || header.Level != unix.SOL_SOCKET || header.Type != unix.SO_TIMESTAMPNS_NEW || len(data) < timespecOctets {
+	if err != nil {
 		return 0
 	}
+	at, ok := stamp(header, data)
+	if !ok {
+		return 0
+	}
+	return now.Round(0).Sub(at)
+}
+
+func stamp(h unix.Cmsghdr, data []byte) (at time.Time, ok bool) {
+	if h.Level != unix.SOL_SOCKET || h.Type != unix.SO_TIMESTAMPNS_NEW || len(data) < timespecOctets {
+		return time.Time{}, false
+	}
 	seconds, nanoseconds := binary.NativeEndian.Uint64(data), binary.NativeEndian.Uint64(data[8:])
-	return now.Round(0).Sub(time.Unix(int64(seconds), int64(nanoseconds)))
+	return time.Unix(int64(seconds), int64(nanoseconds)), true
 }
 
 func sockaddr(a netip.AddrPort) unix.Sockaddr {

@@ -44,7 +44,7 @@ func (c *core) statuses() []SessionStatus {
 			Sent: p.sent, Received: p.received,
 		}
 		if s.remote != 0 {
-			status.RemoteInterval, status.Detection = max(s.timing.Interval, s.remoteMinTx), s.detection()
+			status.RemoteInterval, status.Detection = s.accepted(), s.detection()
 		}
 		list = append(list, status)
 	}

@@ -54,6 +54,8 @@ func (t Timing) validate() error {
 	return nil
 }
 
+func (t Timing) timers() timers { return timers{t.Interval, t.Interval, t.Multiplier} }
+
 // String is the inverse of ParseTiming.
 func (t Timing) String() string {
 	switch t {

@@ -19,16 +19,15 @@ type PoolSelection struct {
 // SelectPools compiles the pools of an L2Advertisement. The error names the field of a selector that cannot
 // be read; the custom resource definition refuses such, but an object may be older than that rule.
 func SelectPools(object *v1alpha1.L2Advertisement) (PoolSelection, error) {
-	spec := &object.Spec
-	selectors, err := CompileSelectors("ipAddressPoolSelectors", spec.IPAddressPoolSelectors)
+	return selectPools(object.Spec.IPAddressPools, object.Spec.IPAddressPoolSelectors)
+}
+
+func selectPools(names []string, selectors []v1alpha1.LabelSelector) (PoolSelection, error) {
+	compiled, err := CompileSelectors("ipAddressPoolSelectors", selectors)
 	if err != nil {
 		return PoolSelection{}, err
 	}
-	return PoolSelection{
-		all:       len(spec.IPAddressPools) == 0 && len(spec.IPAddressPoolSelectors) == 0,
-		names:     spec.IPAddressPools,
-		selectors: selectors,
-	}, nil
+	return PoolSelection{all: len(names) == 0 && len(selectors) == 0, names: names, selectors: compiled}, nil
 }
 
 // Selects tells whether the advertisement is for a pool: one that it names or selects by its labels, or any

@@ -86,7 +86,8 @@ func WatchL2Advertisements(c *Cluster, log *slog.Logger) *Watch {
 	return NewWatch("L2Advertisements", v1alpha1.NewL2AdvertisementInformer(c.Fairlead, 0, cache.Indexers{}), Trim, log)
 }
 
-// WatchSpeakers watches the Speakers, of which only the conflicts are kept that InUse reads.
+// WatchSpeakers watches the Speakers, of which only that is kept which the controller reads: the conflicts that
+// InUse counts, whether the speaker runs, and which BGP sessions are up, or why not.
 func WatchSpeakers(c *Cluster, log *slog.Logger) *Watch {
 	return NewWatch("Speakers", v1alpha1.NewSpeakerInformer(c.Fairlead, 0, cache.Indexers{}), trimSpeaker, log)
 }
@@ -99,6 +100,13 @@ func trimSpeaker(object any) (any, error) {
 	trimmed := &api.Speaker{TypeMeta: s.TypeMeta, ObjectMeta: metav1.ObjectMeta{Name: s.Name, UID: s.UID, ResourceVersion: s.ResourceVersion}}
 	if conflicts := Detected(s); len(conflicts) > 0 {
 		trimmed.Status.Layer2 = &api.Layer2Status{Conflicts: conflicts}
+	}
+	if ready := meta.FindStatusCondition(s.Status.Conditions, api.ConditionReady); ready != nil {
+		trimmed.Status.Conditions = []metav1.Condition{*ready}
+	}
+	for _, b := range s.Status.BGPSessions {
+		trimmed.Status.BGPSessions = append(trimmed.Status.BGPSessions, api.BGPSessionStatus{
+			Peer: b.Peer, State: b.State, LastError: b.LastError, Reason: b.Reason, Message: b.Message})
 	}
 	return trimmed, nil
 }
@@ -114,6 +122,21 @@ func trimNamespace(object any) (any, error) {
 		return object, nil // a tombstone
 	}
 	return &corev1.Namespace{TypeMeta: n.TypeMeta, ObjectMeta: metav1.ObjectMeta{
+		Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels,
+	}}, nil
+}
+
+// WatchNodeLabels watches the Nodes, of which only the labels are kept: BGPPeers select by them.
+func WatchNodeLabels(c *Cluster, log *slog.Logger) *Watch {
+	return NewWatch("Nodes", coreinformers.NewNodeInformer(c.Core, 0, cache.Indexers{}), trimNodeLabels, log)
+}
+
+func trimNodeLabels(object any) (any, error) {
+	n, ok := object.(*corev1.Node)
+	if !ok {
+		return object, nil // a tombstone
+	}
+	return &corev1.Node{TypeMeta: n.TypeMeta, ObjectMeta: metav1.ObjectMeta{
 		Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels,
 	}}, nil
 }

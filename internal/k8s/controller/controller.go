@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 )
@@ -43,15 +45,21 @@ type Controller struct {
 	recorder *k8s.Recorder
 	// Namespaces and advertisements decide nothing about what a Service has already.
 	serviceWatch, poolWatch, namespaceWatch, advertisementWatch, speakerWatch *k8s.Watch
+	// These decide nothing at all here: their statuses say how they stand.
+	peerWatch, bgpAdvertisementWatch, profileWatch, communityWatch, nodeWatch *k8s.Watch
 
 	// following have synced when the handlers have been told of all that was there at first, in no order.
 	following []cache.ResourceEventHandlerRegistration
 
-	serviceLister       corelisters.ServiceLister
-	poolLister          listers.IPAddressPoolLister
-	namespaceLister     corelisters.NamespaceLister
-	advertisementLister listers.L2AdvertisementLister
-	speakerLister       listers.SpeakerLister
+	serviceLister          corelisters.ServiceLister
+	poolLister             listers.IPAddressPoolLister
+	namespaceLister        corelisters.NamespaceLister
+	advertisementLister    listers.L2AdvertisementLister
+	speakerLister          listers.SpeakerLister
+	peerLister             listers.BGPPeerLister
+	bgpAdvertisementLister listers.BGPAdvertisementLister
+	communityLister        listers.CommunityLister
+	nodeLister             corelisters.NodeLister
 	// queue is the present term's; nil while another controller leads.
 	queue atomic.Pointer[queue]
 }
@@ -67,12 +75,22 @@ func New(c Config) (*Controller, error) {
 		namespaceWatch:     k8s.WatchNamespaces(c.Cluster, c.Log),
 		advertisementWatch: k8s.WatchL2Advertisements(c.Cluster, c.Log),
 		speakerWatch:       k8s.WatchSpeakers(c.Cluster, c.Log),
+
+		peerWatch:             k8s.WatchBGPPeers(c.Cluster, c.Log),
+		bgpAdvertisementWatch: k8s.WatchBGPAdvertisements(c.Cluster, c.Log),
+		profileWatch:          k8s.WatchBFDProfiles(c.Cluster, c.Log),
+		communityWatch:        k8s.WatchCommunities(c.Cluster, c.Log),
+		nodeWatch:             k8s.WatchNodeLabels(c.Cluster, c.Log),
 	}
 	r.serviceLister = corelisters.NewServiceLister(r.serviceWatch.GetIndexer())
 	r.poolLister = listers.NewIPAddressPoolLister(r.poolWatch.GetIndexer())
 	r.namespaceLister = corelisters.NewNamespaceLister(r.namespaceWatch.GetIndexer())
 	r.advertisementLister = listers.NewL2AdvertisementLister(r.advertisementWatch.GetIndexer())
 	r.speakerLister = listers.NewSpeakerLister(r.speakerWatch.GetIndexer())
+	r.peerLister = listers.NewBGPPeerLister(r.peerWatch.GetIndexer())
+	r.bgpAdvertisementLister = listers.NewBGPAdvertisementLister(r.bgpAdvertisementWatch.GetIndexer())
+	r.communityLister = listers.NewCommunityLister(r.communityWatch.GetIndexer())
+	r.nodeLister = corelisters.NewNodeLister(r.nodeWatch.GetIndexer())
 	all := func(i item) cache.ResourceEventHandlerFuncs {
 		return cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(any) { r.enqueue(i) },
@@ -82,21 +100,31 @@ func New(c Config) (*Controller, error) {
 	}
 	pools := all(allPools)
 	pools.UpdateFunc = r.poolUpdated
-	for watch, handler := range map[*k8s.Watch]cache.ResourceEventHandler{
+	handlers := map[*k8s.Watch]cache.ResourceEventHandler{
 		r.serviceWatch: cache.ResourceEventHandlerFuncs{
 			AddFunc:    r.serviceChanged,
 			UpdateFunc: func(_, now any) { r.serviceChanged(now) },
 			DeleteFunc: r.serviceChanged,
 		},
-		r.poolWatch:          pools,
-		r.namespaceWatch:     cache.ResourceEventHandlerFuncs{AddFunc: r.namespaceAdded, UpdateFunc: r.namespaceUpdated},
-		r.advertisementWatch: all(allStatuses),
+		r.poolWatch:      pools,
+		r.namespaceWatch: cache.ResourceEventHandlerFuncs{AddFunc: r.namespaceAdded, UpdateFunc: r.namespaceUpdated},
+		r.nodeWatch: cache.ResourceEventHandlerFuncs{
+			AddFunc:    func(o any) { r.nodeChanged(nil, o) },
+			UpdateFunc: r.nodeChanged,
+			DeleteFunc: func(o any) { r.nodeChanged(o, nil) },
+		},
 		r.speakerWatch: cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(o any) { r.speakerChanged(nil, o) },
 			UpdateFunc: r.speakerChanged,
 			DeleteFunc: func(o any) { r.speakerChanged(o, nil) },
 		},
-	} {
+	}
+	for kind, watch := range r.configWatches() {
+		config := all(allConfig)
+		config.UpdateFunc = func(before, now any) { r.configUpdated(kind, before, now) }
+		handlers[watch] = config
+	}
+	for watch, handler := range handlers {
 		following, err := watch.AddEventHandler(handler)
 		if err != nil {
 			return nil, fmt.Errorf("following what is watched: %w", err)
@@ -108,7 +136,16 @@ func New(c Config) (*Controller, error) {
 
 // watches are all that has to be in memory before anything is decided.
 func (c *Controller) watches() []*k8s.Watch {
-	return []*k8s.Watch{c.serviceWatch, c.poolWatch, c.namespaceWatch, c.advertisementWatch, c.speakerWatch}
+	return []*k8s.Watch{c.serviceWatch, c.poolWatch, c.namespaceWatch, c.advertisementWatch, c.speakerWatch,
+		c.peerWatch, c.bgpAdvertisementWatch, c.profileWatch, c.communityWatch, c.nodeWatch}
+}
+
+// configWatches are those of the objects whose status says how they stand.
+func (c *Controller) configWatches() map[kind]*k8s.Watch {
+	return map[kind]*k8s.Watch{
+		l2Advertisement: c.advertisementWatch, bgpAdvertisement: c.bgpAdvertisementWatch, bgpPeer: c.peerWatch,
+		bfdProfile: c.profileWatch, community: c.communityWatch,
+	}
 }
 
 // Run watches, and decides while it leads, until ctx ends.
@@ -178,20 +215,56 @@ func (c *Controller) poolUpdated(before, now any) {
 	c.enqueue(item{poolStatus, lb.Key{Name: is.Name}})
 }
 
-// speakerChanged has the pools read anew if other addresses are in use by foreign hosts than before: nothing
-// else that a speaker says of itself matters here.
+// configUpdated tells a change of what an object is from a change of its status, as poolUpdated does.
+func (c *Controller) configUpdated(kind kind, before, now any) {
+	was, is := before.(metav1.Object), now.(metav1.Object)
+	// Labels and annotations of these objects mean nothing here.
+	if was.GetUID() != is.GetUID() || was.GetGeneration() != is.GetGeneration() {
+		c.enqueue(allConfig)
+		return
+	}
+	c.enqueue(item{kind, lb.Key{Name: is.GetName()}})
+}
+
+// nodeChanged has a node's sessions thought over if it is there or gone, or has other labels.
+func (c *Controller) nodeChanged(before, now any) {
+	was, is := nodeOf(before), nodeOf(now)
+	switch {
+	case was == nil && is == nil:
+	case was == nil:
+		c.enqueue(item{nodeLabels, lb.Key{Name: is.Name}})
+	case is == nil || !maps.Equal(was.Labels, is.Labels):
+		c.enqueue(item{nodeLabels, lb.Key{Name: was.Name}})
+	}
+}
+
+func nodeOf(object any) *corev1.Node {
+	if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		object = gone.Obj
+	}
+	n, _ := object.(*corev1.Node)
+	return n
+}
+
+// speakerChanged has the pools read anew if other addresses are in use by foreign hosts than before, and the
+// sessions if something is new of them.
 func (c *Controller) speakerChanged(before, now any) {
-	detected := func(object any) (list []v1alpha1.AddressConflict) {
+	speaker := func(object any) *v1alpha1.Speaker {
 		if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
 			object = gone.Obj
 		}
-		if s, ok := object.(*v1alpha1.Speaker); ok {
-			list = k8s.Detected(s)
+		s, _ := object.(*v1alpha1.Speaker)
+		if s == nil {
+			s = &v1alpha1.Speaker{}
 		}
-		return list
+		return s
 	}
-	if !equality.Semantic.DeepEqual(detected(before), detected(now)) {
+	was, is := speaker(before), speaker(now)
+	if !equality.Semantic.DeepEqual(k8s.Detected(was), k8s.Detected(is)) {
 		c.enqueue(allPools)
+	}
+	if was.Name != is.Name || !readSpeaker(was).equal(readSpeaker(is)) {
+		c.enqueue(item{speakerReport, lb.Key{Name: cmp.Or(is.Name, was.Name)}})
 	}
 }
 

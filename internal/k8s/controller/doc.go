@@ -8,5 +8,9 @@
 // queue's hands only when its write has ended, so that writes for one object keep their order. All of
 // this lives for one term of leadership; the next term starts from what the cluster's objects say.
 //
+// Beside that it says in the statuses of advertisements, BGPPeers, BFDProfiles and Communities how each stands:
+// what it names and is not there, what an older one has already, on how many nodes a peer's session is up. None
+// of this decides anything: speakers go by the same rules, of package k8s, themselves.
+//
 // It never writes spec, labels or annotations, nor anything of Services that are not its own.
 package controller

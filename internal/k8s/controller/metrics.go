@@ -42,13 +42,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		decisions: prometheus.NewCounterVec(counter("decisions_total",
 			"Decisions on a Service by result: assigned, pending, released."), []string{"result"}),
 		writes: prometheus.NewCounterVec(counter("writes_total",
-			"Status writes by kind of object (service, pool) and result: written, conflict, gone, error."), []string{"object", "result"}),
+			"Status writes by kind of object (service, pool, bgppeer, ...) and result: written, conflict, gone, error."), []string{"object", "result"}),
 		writeDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "fairlead", Subsystem: "controller", Name: "write_duration_seconds",
 			Help:    "Time that a status write took, by kind of object.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}, []string{"object"}),
-		queue: prometheus.NewGauge(gauge("queue_length", "Services and pools that wait for a decision.")),
+		queue: prometheus.NewGauge(gauge("queue_length", "Services and other objects that wait for a decision.")),
 	}
 	r.MustRegister(m.leader, m.services, m.total, m.used, m.retained, m.available, m.decisions, m.writes, m.writeDuration, m.queue)
 	return m

@@ -144,7 +144,7 @@ func (t *term) advertised(pool *v1alpha1.IPAddressPool, memory *poolMemory, now 
 	if slices.ContainsFunc(all, func(a *v1alpha1.L2Advertisement) bool {
 		selection, err := k8s.SelectPools(a)
 		return err == nil && selection.Selects(pool.Name, pool.Labels)
-	}) {
+	}) || slices.ContainsFunc(t.bgpSelections, func(s k8s.PoolSelection) bool { return s.Selects(pool.Name, pool.Labels) }) {
 		memory.unadvertised = time.Time{}
 		return true
 	}

@@ -115,7 +115,7 @@ func poolChangeOf(pool *v1alpha1.IPAddressPool, s poolState, now time.Time) (pat
 	trouble(v1alpha1.ConditionAddressConflict, k8s.ReasonAddressConflict, aside, true, reasonNoConflict, "no address is set aside any more")
 	unadvertised := ""
 	if !s.advertised {
-		unadvertised = "no L2Advertisement selects this pool: its addresses are assigned, and nobody answers for them"
+		unadvertised = "no advertisement selects this pool: its addresses are assigned, and nobody answers for them"
 	}
 	trouble(v1alpha1.ConditionNotAdvertised, reasonNotAdvertised, unadvertised, true, reasonAdvertised, "an advertisement selects this pool")
 

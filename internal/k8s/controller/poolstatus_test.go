@@ -44,7 +44,7 @@ func applied(t *testing.T, pool *v1alpha1.IPAddressPool, s poolState, now time.T
 
 func TestChangeOfPool(t *testing.T) {
 	const (
-		unadvertised = "no L2Advertisement selects this pool: its addresses are assigned, and nobody answers for them"
+		unadvertised = "no advertisement selects this pool: its addresses are assigned, and nobody answers for them"
 		usage        = `"ipv4":{"total":"9","assigned":1,"retained":0,"available":"8","first":"192.0.2.200","last":"192.0.2.208"},"ipv6":null,"retained":null`
 		ready        = `{"type":"Ready","status":"True","observedGeneration":3,"lastTransitionTime":"T","reason":"InForce","message":"in force as written"}`
 		conflict     = `192.0.2.200-192.0.2.201 belongs to pool old, which is older; this pool works with the rest of its addresses`

@@ -10,28 +10,36 @@ import (
 // item is something to look at again.
 type item struct {
 	kind kind
-	key  lb.Key // of a pool only the name
+	key  lb.Key // of what has no namespace only the name
 }
 
 type kind uint8
 
 const (
-	service    kind = iota // what a Service asks for, or its status, may have changed
-	poolStatus             // what a pool's status should say may have changed
-	poolSet                // a pool has come, gone, or changed
-	namespace              // a namespace's labels have changed
-	retention              // the wait of a retained address may be over
-	allStatus              // what every pool's status should say may have changed
+	service       kind = iota // what a Service asks for, or its status, may have changed
+	poolStatus                // what a pool's status should say may have changed
+	poolSet                   // a pool has come, gone, or changed
+	namespace                 // a namespace's labels have changed
+	retention                 // the wait of a retained address may be over
+	configSet                 // an advertisement, peer, profile or Community has come, gone, or changed
+	nodeLabels                // a node has come, gone, or has other labels
+	speakerReport             // a speaker has come, gone, or says other things of its sessions
+	// What the status of one of these should say may have changed.
+	l2Advertisement
+	bgpAdvertisement
+	bgpPeer
+	bfdProfile
+	community
 )
 
 // allPools has all pools read anew: they overlap, so that one means nothing without the others.
 var allPools = item{kind: poolSet}
 
-// endRetention ends the waits that are over. allStatuses has the status of every pool looked at.
-var (
-	endRetention = item{kind: retention}
-	allStatuses  = item{kind: allStatus}
-)
+// endRetention ends the waits that are over.
+var endRetention = item{kind: retention}
+
+// allConfig has the configuration beside the pools read anew: one object means little without the others.
+var allConfig = item{kind: configSet}
 
 func (i item) String() string {
 	if i.kind == service {

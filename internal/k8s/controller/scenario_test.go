@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -85,6 +86,12 @@ var kinds = map[string]struct {
 	"Namespace":       {namespacesGVR, func() object { return &corev1.Namespace{} }},
 	"IPAddressPool":   {poolsGVR, func() object { return &v1alpha1.IPAddressPool{} }},
 	"L2Advertisement": {advertisementsGVR, func() object { return &v1alpha1.L2Advertisement{} }},
+
+	"Node":             {nodesGVR, func() object { return &corev1.Node{} }},
+	"BGPPeer":          {v1alpha1.SchemeGroupVersion.WithResource("bgppeers"), func() object { return &v1alpha1.BGPPeer{} }},
+	"BGPAdvertisement": {v1alpha1.SchemeGroupVersion.WithResource("bgpadvertisements"), func() object { return &v1alpha1.BGPAdvertisement{} }},
+	"BFDProfile":       {v1alpha1.SchemeGroupVersion.WithResource("bfdprofiles"), func() object { return &v1alpha1.BFDProfile{} }},
+	"Community":        {v1alpha1.SchemeGroupVersion.WithResource("communities"), func() object { return &v1alpha1.Community{} }},
 }
 
 type object interface {
@@ -132,11 +139,8 @@ func (w *simulated) Apply(data []byte) error {
 			o.SetUID(old.GetUID())
 			o.SetGeneration(old.GetGeneration() + 1)
 			o.SetCreationTimestamp(old.GetCreationTimestamp())
-			switch now := o.(type) {
-			case *corev1.Service:
-				now.Status = before.(*corev1.Service).Status
-			case *v1alpha1.IPAddressPool:
-				now.Status = before.(*v1alpha1.IPAddressPool).Status
+			if status := reflect.ValueOf(o).Elem().FieldByName("Status"); status.IsValid() {
+				status.Set(reflect.ValueOf(before).Elem().FieldByName("Status"))
 			}
 			err = tracker.Update(kind.gvr, o, o.GetNamespace())
 		}
@@ -189,13 +193,19 @@ func (w *simulated) SetStatus(key lb.Key, ips []string) error {
 }
 
 func (w *simulated) SetConflicts(node string, conflicts []v1alpha1.AddressConflict) error {
-	tracker := w.fairlead.Tracker()
-	s := &v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: node, UID: types.UID(node), ResourceVersion: w.next()}}
-	s.Status.Layer2 = &v1alpha1.Layer2Status{Conflicts: conflicts}
-	if _, err := tracker.Get(speakersGVR, "", node); apierrors.IsNotFound(err) {
-		return tracker.Create(speakersGVR, s, "")
+	return w.speaker(node, func(s *v1alpha1.SpeakerStatus) { s.Layer2 = &v1alpha1.Layer2Status{Conflicts: conflicts} })
+}
+
+func (w *simulated) SetSessions(node string, sessions []v1alpha1.BGPSessionStatus) error {
+	return w.speaker(node, func(s *v1alpha1.SpeakerStatus) { s.BGPSessions = sessions })
+}
+
+func (w *simulated) Object(kind, name string) (any, error) {
+	k, ok := kinds[kind]
+	if !ok {
+		return nil, fmt.Errorf("no kind %q in scenarios", kind)
 	}
-	return tracker.Update(speakersGVR, s, "")
+	return w.tracker(k.gvr.Resource).Get(k.gvr, "", name)
 }
 
 func (w *simulated) Status(key lb.Key) (corev1.ServiceStatus, error) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/allocator"
+	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/lb"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/tools/cache"
@@ -32,6 +33,14 @@ type term struct {
 	selecting bool
 	// early are, by namespace, Services that were seen before their namespace was.
 	early map[string][]lb.Key
+	// network is which BGP sessions there should be and are.
+	network *network
+	aliases k8s.Aliases
+	// aliasProblems are, by Community, the aliases that do not count, and why.
+	aliasProblems map[string][]string
+	// bgpSelections are the pools that each BGPAdvertisement is for.
+	bgpSelections []k8s.PoolSelection
+	standings     map[item]*standing
 	// expiry is when endRetention is due, as far as it is in the queue; zero if it is not.
 	expiry time.Time
 }
@@ -45,6 +54,8 @@ func newTerm(c *Controller, held func() bool) *term {
 		known: map[lb.Key]*known{},
 		pools: map[string]*poolMemory{},
 		early: map[string][]lb.Key{},
+
+		network: newNetwork(), standings: map[item]*standing{},
 	}
 }
 
@@ -77,6 +88,8 @@ func (t *term) run(ctx context.Context) {
 	if len(t.inUse()) > 0 {
 		t.readPools()
 	}
+	t.readNetwork()
+	t.readConfig()
 	t.Log.Info("leading", "services", services, "adopted", adopted, "took", time.Since(began).Round(time.Millisecond))
 
 	defer context.AfterFunc(ctx, func() {
@@ -110,6 +123,7 @@ func (t *term) decide(ctx context.Context) {
 			j = t.decidePoolStatus(i.key.Name)
 		case poolSet:
 			t.readPools()
+			t.scheduleConfig()
 		case namespace:
 			t.again(t.alloc.Waiting(i.key.Namespace))
 			t.again(t.early[i.key.Namespace])
@@ -117,16 +131,20 @@ func (t *term) decide(ctx context.Context) {
 		case retention:
 			t.expiry = time.Time{}
 			t.again(t.alloc.Expire(time.Now()))
-		case allStatus:
-			for name := range t.pools {
-				t.schedule(name)
-			}
+		case configSet:
+			t.readConfig()
+		case nodeLabels:
+			t.readNode(i.key.Name)
+		case speakerReport:
+			t.readSpeaker(i.key.Name)
+		case l2Advertisement, bgpAdvertisement, bgpPeer, bfdProfile, community:
+			j = t.decideStanding(i)
 		}
 		t.schedulePools()
 		t.scheduleExpiry()
 		t.metrics.queue.Set(float64(t.work.Len()))
 		if j == nil {
-			if i.kind != poolStatus || !t.poolPending(i.key.Name) { // else one that is refused would be tried each second
+			if !t.pending(i) { // else one that is refused would be tried each second
 				t.work.Forget(i)
 			}
 			t.work.Done(i)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +43,7 @@ var (
 
 	namespacesGVR     = corev1.SchemeGroupVersion.WithResource("namespaces")
 	advertisementsGVR = v1alpha1.SchemeGroupVersion.WithResource("l2advertisements")
+	nodesGVR          = corev1.SchemeGroupVersion.WithResource("nodes")
 	speakersGVR       = v1alpha1.SchemeGroupVersion.WithResource("speakers")
 )
 
@@ -65,14 +67,14 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, core: fake.NewSimpleClientset(), fairlead: fairleadfake.NewSimpleClientset(), created: time.Now()}
 	w.version.Store(1000)
 	w.core.PrependReactor("patch", "services", w.patch)
-	w.fairlead.PrependReactor("patch", "ipaddresspools", w.patch)
+	w.fairlead.PrependReactor("patch", "*", w.patch)
 	w.must(w.fairlead.Tracker().Create(advertisementsGVR, &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "all", ResourceVersion: w.next()}}, ""))
 	w.must(w.core.Tracker().Create(namespacesGVR, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default", ResourceVersion: w.next()}}, ""))
 	return w
 }
 
 func (w *world) tracker(resource string) clienttesting.ObjectTracker {
-	if resource == "services" || resource == "namespaces" {
+	if resource == "services" || resource == "namespaces" || resource == "nodes" {
 		return w.core.Tracker()
 	}
 	return w.fairlead.Tracker()
@@ -117,7 +119,7 @@ func (w *world) patch(action clienttesting.Action) (bool, runtime.Object, error)
 		object = &corev1.Service{}
 	} else {
 		after, err = jsonpatch.MergePatch(before, p.GetPatch())
-		object = &v1alpha1.IPAddressPool{}
+		object = reflect.New(reflect.TypeOf(object).Elem()).Interface().(runtime.Object)
 	}
 	if err != nil {
 		w.t.Error(err)
@@ -172,6 +174,24 @@ func (w *world) getPool(name string) *v1alpha1.IPAddressPool {
 	o, err := w.fairlead.Tracker().Get(poolsGVR, "", name)
 	w.must(err)
 	return o.(*v1alpha1.IPAddressPool)
+}
+
+// speaker edits the status of a node's Speaker, as the speaker does. There need not be one.
+func (w *world) speaker(node string, edit func(*v1alpha1.SpeakerStatus)) error {
+	tracker := w.fairlead.Tracker()
+	old, err := tracker.Get(speakersGVR, "", node)
+	if apierrors.IsNotFound(err) {
+		s := &v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: node, UID: types.UID(node), ResourceVersion: w.next()}}
+		edit(&s.Status)
+		return tracker.Create(speakersGVR, s, "")
+	}
+	if err != nil {
+		return err
+	}
+	s := old.(*v1alpha1.Speaker).DeepCopy()
+	s.ResourceVersion = w.next()
+	edit(&s.Status)
+	return tracker.Update(speakersGVR, s, "")
 }
 
 func (w *world) service(name string, change ...func(*corev1.Service)) {

@@ -153,8 +153,10 @@ func TestNotAdvertised(t *testing.T) {
 		w.pool("edge", "192.0.2.200-192.0.2.203")
 		_, stop := w.run()
 		defer stop()
+		generation := int64(1)
 		narrow := func(pools ...string) {
-			a := &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "all", ResourceVersion: w.next()}}
+			generation++
+			a := &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "all", Generation: generation, ResourceVersion: w.next()}}
 			a.Spec.IPAddressPools = pools
 			w.must(w.fairlead.Tracker().Update(advertisementsGVR, a, ""))
 			w.settle()
@@ -163,7 +165,7 @@ func TestNotAdvertised(t *testing.T) {
 		synctest.Wait() // its count in the pool's status is due in between
 		narrow("other")
 		w.settle()
-		const dark = "no L2Advertisement selects this pool: its addresses are assigned, and nobody answers for them"
+		const dark = "no advertisement selects this pool: its addresses are assigned, and nobody answers for them"
 		w.expectEvents("edge", "Warning NotAdvertised: "+dark)
 		narrow()
 		w.expectEvents("edge", "Warning NotAdvertised: "+dark, "Normal Advertised: an advertisement selects this pool")

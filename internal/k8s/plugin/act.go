@@ -30,7 +30,11 @@ type Waiting struct {
 // lookEvery is how often a Speaker is looked at while one waits for it. Its own pace is a write a second.
 const lookEvery = 250 * time.Millisecond
 
-// Drain has a node give up its addresses, and waits until it has.
+// withdrawn is how long after it is asked for a drained node has withdrawn its routes, whatever its status says:
+// it asks routers to go elsewhere first, for 10 s, and how much a peer has is written at a slow pace.
+const withdrawn = 15 * time.Second
+
+// Drain has a node give up its addresses and withdraw its routes, and waits until it has.
 func Drain(ctx context.Context, c *k8s.Cluster, class, name string, w Waiting) error {
 	node, err := getNode(ctx, c, name)
 	if err != nil {
@@ -43,12 +47,12 @@ func Drain(ctx context.Context, c *k8s.Cluster, class, name string, w Waiting) e
 	before, stuck := LeftOn(s.Speakers, name), WouldStick(s, name)
 	start := time.Now()
 	if Drained(node) {
-		w.Say("node %s is drained already; it owns %s", name, counting(before.Owned, "address", "addresses"))
+		w.Say("node %s is drained already; it owns %s%s", name, counting(before.Owned, "address", "addresses"), before.advertising(" and advertises to "))
 	} else {
 		if err := annotateNode(ctx, c, name, drainValue); err != nil {
 			return err
 		}
-		w.Say("node %s: %s to move", name, counting(before.Owned, "address", "addresses"))
+		w.Say("node %s: %s to move%s", name, counting(before.Owned, "address", "addresses"), before.advertising(", and routes to withdraw from "))
 	}
 	for _, n := range s.Notes {
 		w.Say("note: %s", n)
@@ -70,8 +74,11 @@ func Drain(ctx context.Context, c *k8s.Cluster, class, name string, w Waiting) e
 		}
 		left = now
 		_, over := kept(now, stuck)
-		return over, nil
+		return over && (len(now.Peers) == 0 || time.Since(start) > withdrawn), nil
 	}, func() error {
+		if left.Owned == 0 {
+			return fmt.Errorf("node %s%s after %s; it stays drained", name, left.advertising(" still advertises to "), w.Timeout)
+		}
 		return fmt.Errorf("node %s still owns %s after %s: %s; it stays drained", name, counting(left.Owned, "address", "addresses"), w.Timeout,
 			strings.Join(texts(left.Addresses), ", "))
 	})
@@ -81,7 +88,7 @@ func Drain(ctx context.Context, c *k8s.Cluster, class, name string, w Waiting) e
 	if stays, _ := kept(left, stuck); len(stays) > 0 {
 		return fmt.Errorf("node %s keeps %s, which no other node may own; it stays drained", name, enumerate(texts(stays)))
 	}
-	w.Say("node %s owns no address now: it took %.1f s", name, time.Since(start).Seconds())
+	w.Say("node %s owns no address%s now: it took %.1f s", name, before.advertising(", and advertises none to "), time.Since(start).Seconds())
 	return nil
 }
 

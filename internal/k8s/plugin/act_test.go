@@ -42,13 +42,25 @@ func (a *acting) waiting(wait bool, timeout time.Duration) Waiting {
 
 // later has speakers write some time from now.
 func (a *acting) later(after time.Duration, speakers ...*v1alpha1.Speaker) {
-	time.AfterFunc(after, func() {
-		for _, sp := range speakers {
-			if _, err := a.Cluster.Fairlead.FairleadV1alpha1().Speakers().Update(context.Background(), sp, metav1.UpdateOptions{}); err != nil {
-				a.t.Error(err)
-			}
+	time.AfterFunc(after, func() { a.speak(speakers...) })
+}
+
+// speak has speakers write now.
+func (a *acting) speak(speakers ...*v1alpha1.Speaker) {
+	for _, sp := range speakers {
+		if _, err := a.Cluster.Fairlead.FairleadV1alpha1().Speakers().Update(context.Background(), sp, metav1.UpdateOptions{}); err != nil {
+			a.t.Error(err)
 		}
-	})
+	}
+}
+
+// telling gives a speaker sessions in which it advertises prefixes.
+func telling(sp *v1alpha1.Speaker, prefixes int32, peers ...string) *v1alpha1.Speaker {
+	for _, p := range peers {
+		sp.Status.BGPSessions = append(sp.Status.BGPSessions,
+			v1alpha1.BGPSessionStatus{Peer: p, State: v1alpha1.BGPSessionEstablished, PrefixesAdvertised: prefixes})
+	}
+	return sp
 }
 
 func (a *acting) node(name string) *corev1.Node {
@@ -117,6 +129,35 @@ func TestDrain(t *testing.T) {
 			fail: "node node1 keeps 192.0.2.1, which no other node may own; it stays drained",
 			want: []string{"0s: node node1: 1 address to move",
 				"0s: 192.0.2.1 (shop/web) has nowhere to go and stays: node2: annotation fairlead.dev/drain"}, drained: true,
+		},
+		{
+			name: "routes that are withdrawn are waited for, which takes longer than the addresses",
+			run: func(a *acting) error {
+				a.speak(telling(speakerOf("node1", "192.0.2.1"), 5, "tor1", "tor2"))
+				a.later(600*time.Millisecond, telling(speakerOf("node1"), 5, "tor1", "tor2"), speakerOf("node2", "192.0.2.1"))
+				a.later(11100*time.Millisecond, telling(speakerOf("node1"), 0, "tor1", "tor2"))
+				return Drain(a.t.Context(), a.Cluster, "", "node1", a.waiting(true, time.Minute))
+			},
+			want: []string{"0s: node node1: 1 address to move, and routes to withdraw from tor1 and tor2",
+				"11.25s: node node1 owns no address, and advertises none to tor1 and tor2 now: it took 11.2 s"}, drained: true,
+		},
+		{
+			name: "routes are withdrawn in time, also where the status tells late",
+			run: func(a *acting) error {
+				a.speak(telling(speakerOf("node1"), 5, "tor1"))
+				return Drain(a.t.Context(), a.Cluster, "", "node1", a.waiting(true, time.Minute))
+			},
+			want: []string{"0s: node node1: 0 addresses to move, and routes to withdraw from tor1",
+				"15.25s: node node1 owns no address, and advertises none to tor1 now: it took 15.2 s"}, drained: true,
+		},
+		{
+			name: "routes that are not withdrawn in the time given are an error",
+			run: func(a *acting) error {
+				a.speak(telling(speakerOf("node1"), 5, "tor1"))
+				return Drain(a.t.Context(), a.Cluster, "", "node1", a.waiting(true, 5*time.Second))
+			},
+			fail: "node node1 still advertises to tor1 after 5s; it stays drained",
+			want: []string{"0s: node node1: 0 addresses to move, and routes to withdraw from tor1"}, drained: true,
 		},
 		{
 			name: "without a wait it is only asked for",

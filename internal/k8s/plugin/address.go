@@ -24,13 +24,15 @@ type AddressExplanation struct {
 	// Nodes are in the order in which they would be chosen, with why not the others; empty where no node could
 	// be.
 	Nodes []NodeVerdict
+	// Routes are what BGP does with it; empty if it is not for BGP.
+	Routes []RouteRow
 	// Outcome is what follows, in sentences.
 	Outcome string
 }
 
 // ExplainAddress says whose an address of a snapshot is, and which node answers for it or would.
 func ExplainAddress(s *Snapshot, a netip.Addr) *AddressExplanation {
-	g, r := newSegment(s), newReplay(s)
+	g, r, v := newSegment(s), newReplay(s), newAdvertising(s)
 	e := &AddressExplanation{Address: a, Pool: []string{"none"}, Services: g.servicesOf(r, a)}
 	pool, pooled := r.alloc.PoolOf(a)
 	if by := r.aside.by(a); pooled {
@@ -44,11 +46,24 @@ func ExplainAddress(s *Snapshot, a netip.Addr) *AddressExplanation {
 	for _, name := range scopes {
 		e.Advertisements = append(e.Advertisements, "L2Advertisement "+name)
 	}
-	e.Says = g.sayings(a)
+	covering := v.covering(a)
+	for _, name := range covering {
+		e.Advertisements = append(e.Advertisements, "BGPAdvertisement "+name)
+	}
+	if len(scopes) > 0 || len(covering) == 0 || len(g.said[a]) > 0 || len(g.conflicts[a]) > 0 {
+		e.Says = g.sayings(a)
+	}
 	if len(scopes) > 0 {
 		e.Nodes = g.verdicts(a)
 	}
-	e.Outcome = strings.Join(g.addressOutcome(r, a, e), " ")
+	if len(covering) > 0 && v.unknown() == "" {
+		e.Routes = v.routesOf([]netip.Addr{a}, Selection{})
+	}
+	sentences := g.addressOutcome(r, a, e, len(covering) > 0)
+	if len(g.services[a]) > 0 {
+		sentences = append(sentences, v.outcome([]netip.Addr{a}, e.Routes)...)
+	}
+	e.Outcome = strings.Join(sentences, " ")
 	return e
 }
 
@@ -136,7 +151,7 @@ func excludedBy(s *Snapshot, a netip.Addr) string {
 }
 
 // addressOutcome says in sentences what follows for an address.
-func (g *segment) addressOutcome(r *replay, a netip.Addr, e *AddressExplanation) (sentences []string) {
+func (g *segment) addressOutcome(r *replay, a netip.Addr, e *AddressExplanation, byBGP bool) (sentences []string) {
 	say := func(format string, args ...any) { sentences = append(sentences, fmt.Sprintf(format, args...)) }
 	pool, pooled := r.alloc.PoolOf(a)
 	owners, after := g.owners(a), next(e.Nodes)
@@ -154,13 +169,16 @@ func (g *segment) addressOutcome(r *replay, a netip.Addr, e *AddressExplanation)
 		say("It is set aside while another host uses it: a Service that still shows it is to get another one, or to wait.")
 		return sentences
 	case !pooled:
-		say("No pool holds it, so it is not announced: an L2Advertisement is for the addresses of pools.")
+		say("No pool holds it, so it is not announced: an advertisement is for the addresses of pools.")
 		return sentences
 	case g.unread():
 		say("Which nodes may own it is unknown, without the %s.", enumerate(g.s.Unread))
 		return sentences
+	case len(g.view.VIPs[a].Scopes) == 0 && byBGP:
+		say("No L2Advertisement covers it: it is for BGP alone.")
+		return sentences
 	case len(e.Advertisements) == 0:
-		say("No L2Advertisement covers it, so no node answers for it.")
+		say("No L2Advertisement and no BGPAdvertisement covers it, so no node answers for it.")
 		return sentences
 	}
 	switch {
@@ -217,7 +235,7 @@ func (g *segment) unusedText(r *replay, a netip.Addr, pool string, pooled bool) 
 	case object.Spec.AvoidBuggyIPs && lb.FamilyOf(a) == lb.IPv4 && (last == 0 || last == 255):
 		return fmt.Sprintf("No Service has it, and none gets it: pool %s withholds it, as avoidBuggyIPs says of addresses that end in .0 or .255.", pool)
 	case meta.IsStatusConditionTrue(object.Status.Conditions, v1alpha1.ConditionNotAdvertised):
-		return fmt.Sprintf("It is free: no Service has it. One that gets it would not be reached by it: no L2Advertisement selects pool %s.", pool)
+		return fmt.Sprintf("It is free: no Service has it. One that gets it would not be reached by it: no advertisement selects pool %s.", pool)
 	}
 	return "It is free: no Service has it, and nobody answers for it until one does."
 }

@@ -36,6 +36,9 @@ func WriteAddressExplanation(w io.Writer, e *AddressExplanation, f Format) error
 			return err
 		}
 	}
+	if err := writeRoutesSection(w, e.Routes, f); err != nil {
+		return err
+	}
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}

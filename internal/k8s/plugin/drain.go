@@ -17,12 +17,19 @@ type Left struct {
 	// Owned counts its addresses; Addresses are those of them that a status lists, in order.
 	Owned     int
 	Addresses []netip.Addr
+	// Peers are those that have prefixes from it, by name.
+	Peers []string
 }
 
-// LeftOn returns what a node owns, by its own speaker's status, or by those of others that answer on its behalf
+// LeftOn returns what a node owns, and to whom it advertises, by its own speaker's status, or by those of others that answer on its behalf
 // while its speaker is gone.
 func LeftOn(speakers []*v1alpha1.Speaker, node string) (left Left) {
 	for _, sp := range speakers {
+		for _, session := range sp.Status.BGPSessions {
+			if sp.Name == node && session.State == v1alpha1.BGPSessionEstablished && session.PrefixesAdvertised > 0 {
+				left.Peers = append(left.Peers, session.Peer)
+			}
+		}
 		l2 := sp.Status.Layer2
 		if l2 == nil {
 			continue
@@ -48,6 +55,14 @@ type Stuck struct {
 	Address netip.Addr
 	Service string
 	Why     string
+}
+
+// advertising names the peers behind some words; empty without peers.
+func (l Left) advertising(words string) string {
+	if len(l.Peers) == 0 {
+		return ""
+	}
+	return words + few("peer", l.Peers)
 }
 
 // WouldStick returns which addresses of a node have nowhere to go if it is drained, in order: of those that

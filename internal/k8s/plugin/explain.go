@@ -28,6 +28,8 @@ type Explanation struct {
 	Asks, Has []string
 	Condition string
 	Families  []FamilyExplanation
+	// Routes are what BGP does with its addresses; empty if these are not for BGP.
+	Routes []RouteRow
 	// Outcome is what follows, in sentences.
 	Outcome string
 }
@@ -77,7 +79,12 @@ func Explain(s *Snapshot, key lb.Key) (*Explanation, error) {
 		e.explainFamilies(s, r, d)
 	}
 	r.decide(key)
-	e.Outcome = strings.TrimSpace(outcome(d, e.Families) + " " + unanswered(s, d))
+	v, addresses := newAdvertising(s), k8s.IngressIPs(svc)
+	if covered := v.covered(addresses); len(covered) > 0 && v.unknown() == "" {
+		e.Routes = v.routesOf(covered, Selection{})
+	}
+	sentences := append([]string{outcome(d, e.Families), unanswered(s, d)}, v.outcome(addresses, e.Routes)...)
+	e.Outcome = strings.Join(slices.DeleteFunc(sentences, func(s string) bool { return s == "" }), " ")
 	return e, nil
 }
 
@@ -101,7 +108,7 @@ func unanswered(s *Snapshot, d *decided) string {
 	if len(addrs) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("But nobody answers for %s: no L2Advertisement selects %s.", enumerate(addrs), counted("pool", pools))
+	return fmt.Sprintf("But nobody answers for %s: no advertisement selects %s.", enumerate(addrs), counted("pool", pools))
 }
 
 // NotOurs says why Fairlead leaves a Service alone; empty if it does not. Class is --load-balancer-class.

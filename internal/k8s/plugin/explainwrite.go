@@ -45,6 +45,9 @@ func WriteExplanation(w io.Writer, e *Explanation, f Format) error {
 			return err
 		}
 	}
+	if err := writeRoutesSection(w, e.Routes, f); err != nil {
+		return err
+	}
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}

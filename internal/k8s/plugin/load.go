@@ -2,12 +2,14 @@ package plugin
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/lb"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // LoadServiceRows lists the Services of a namespace, or of all for "". Those of other namespaces are
@@ -53,6 +55,9 @@ func LoadExplanation(ctx context.Context, c *k8s.Cluster, class string, key lb.K
 	if err := s.LoadConflicts(ctx, c); err != nil {
 		return nil, nil, err
 	}
+	if err := s.LoadBGP(ctx, c); err != nil {
+		return nil, nil, err
+	}
 	e, err := Explain(s, key)
 	return e, s.Notes, err
 }
@@ -93,6 +98,9 @@ func LoadAddressExplanation(ctx context.Context, c *k8s.Cluster, class string, a
 	if err == nil {
 		err = s.LoadLayer2(ctx, c)
 	}
+	if err == nil {
+		err = s.LoadBGP(ctx, c)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -116,5 +124,14 @@ func loadSegment(ctx context.Context, c *k8s.Cluster, class string) (*Snapshot, 
 	if err != nil {
 		return nil, err
 	}
-	return s, s.LoadLayer2(ctx, c)
+	if err := s.LoadLayer2(ctx, c); err != nil {
+		return nil, err
+	}
+	s.BGPAdvertisements, err = all[*v1alpha1.BGPAdvertisement](ctx, "BGPAdvertisements", c.Fairlead.FairleadV1alpha1().BGPAdvertisements().List)
+	if apierrors.IsForbidden(err) {
+		s.UnreadBGP = append(s.UnreadBGP, "BGPAdvertisements")
+		s.Notes = append(s.Notes, fmt.Sprintf("%v: which addresses are for BGP is unknown", err))
+		err = nil
+	}
+	return s, err
 }

@@ -65,7 +65,8 @@ func cluster(objects ...runtime.Object) (*k8s.Cluster, clients) {
 	var core, ours []runtime.Object
 	for _, o := range objects {
 		switch o.(type) {
-		case *v1alpha1.IPAddressPool, *v1alpha1.L2Advertisement, *v1alpha1.Speaker:
+		case *v1alpha1.IPAddressPool, *v1alpha1.L2Advertisement, *v1alpha1.Speaker, *v1alpha1.BGPPeer, *v1alpha1.BGPAdvertisement,
+			*v1alpha1.BFDProfile, *v1alpha1.Community:
 			ours = append(ours, o)
 		default:
 			core = append(core, o)

@@ -23,6 +23,8 @@ type OwnerRow struct {
 	Services       []string `json:"services"`
 	Pool           string   `json:"pool,omitempty"`
 	Advertisements []string `json:"advertisements,omitempty"`
+	// BGPAdvertisements that are for it, too.
+	BGPAdvertisements []string `json:"bgpAdvertisements,omitempty"`
 	// Owners are one as a rule, two while the speakers' statuses disagree, none if nobody owns the address or
 	// Unknown is true: a speaker's list may leave it out.
 	Owners  []string `json:"owners"`
@@ -53,6 +55,7 @@ type Ownership struct {
 // Owners are the addresses that Services show or speakers answer for, in order.
 func Owners(s *Snapshot) *Ownership {
 	g := newSegment(s)
+	g.covering = newAdvertising(s).covering
 	addresses := map[netip.Addr]bool{}
 	for _, a := range slices.Concat(slices.Collect(maps.Keys(g.services)), slices.Collect(maps.Keys(g.said)), slices.Collect(maps.Keys(g.conflicts))) {
 		addresses[a] = true
@@ -72,7 +75,7 @@ func Owners(s *Snapshot) *Ownership {
 func (g *segment) row(a netip.Addr, pools *allocator.Allocator) OwnerRow {
 	row := OwnerRow{
 		Address: a.String(), Services: []string{}, Owners: nonNilList(g.owners(a)), StandIns: g.standIns(a), Interfaces: []OwnerInterface{},
-		Advertisements: g.view.VIPs[a].Scopes, address: a,
+		Advertisements: g.view.VIPs[a].Scopes, BGPAdvertisements: g.covering(a), address: a,
 	}
 	row.Pool, _ = pools.PoolOf(a)
 	for _, svc := range g.services[a] {
@@ -122,8 +125,11 @@ func (g *segment) notes(row OwnerRow) (notes []string) {
 		say("no speaker lists it")
 	case row.Pool == "":
 		say("nobody: no pool holds it")
+	case row.forBGP():
+	case len(row.Advertisements) == 0 && slices.Contains(g.s.UnreadBGP, "BGPAdvertisements"):
+		say("no L2Advertisement covers it")
 	case len(row.Advertisements) == 0:
-		say("nobody: no L2Advertisement covers it")
+		say("nobody: no advertisement covers it")
 	default:
 		say("%s", g.nobody(row.address))
 	}
@@ -213,7 +219,7 @@ func WriteOwners(w io.Writer, o *Ownership, f Format) error {
 		cells := []string{r.Address, r.service(f.Wide), r.owner(), r.interfaces(func(i OwnerInterface) string { return i.Name })}
 		if f.Wide {
 			cells = append(cells, r.interfaces(func(i OwnerInterface) string { return i.HardwareAddress }),
-				cmp.Or(r.Pool, "-"), cmp.Or(strings.Join(r.Advertisements, ","), "-"))
+				cmp.Or(r.Pool, "-"), cmp.Or(strings.Join(slices.Concat(r.Advertisements, r.BGPAdvertisements), ","), "-"))
 		}
 		t.add(append(cells, r.Note)...)
 		noted = noted || r.Note != ""
@@ -260,7 +266,15 @@ func (r OwnerRow) owner() string {
 	if r.Unknown {
 		return "?"
 	}
+	if r.forBGP() {
+		return "(BGP)"
+	}
 	return cmp.Or(strings.Join(r.Owners, ","), "-")
+}
+
+// forBGP tells whether nobody owns the address, and nobody is to: BGP alone is to advertise it.
+func (r OwnerRow) forBGP() bool {
+	return len(r.Owners) == 0 && len(r.Advertisements) == 0 && len(r.BGPAdvertisements) > 0
 }
 
 // interfaces joins something of the interfaces, each once.

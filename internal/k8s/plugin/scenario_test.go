@@ -145,6 +145,47 @@ func run(inputs map[string][]byte, command string) string {
 		if len(missing) > 0 {
 			fmt.Fprintln(&out, "missing:", strings.Join(missing, " "))
 		}
+	case "peers":
+		var peer, node string
+		for _, word := range rest {
+			if of, is := strings.CutPrefix(word, "--node="); is {
+				node = of
+			} else {
+				peer = word
+			}
+		}
+		var rows []PeerRow
+		if rows, err = SelectPeers(Peers(s), peer, node); err != nil {
+			break
+		}
+		switch {
+		case data != "":
+			err = WriteData(&out, data, rows)
+		case peer != "" && !f.Wide:
+			err = WritePeer(&out, rows, f)
+		default:
+			err = WritePeers(&out, rows, f)
+		}
+	case "routes":
+		var want Selection
+		for _, word := range rest {
+			if of, is := strings.CutPrefix(word, "--node="); is {
+				want.Node = of
+			} else if of, is := strings.CutPrefix(word, "--peer="); is {
+				want.Peer = of
+			} else if a, err := lb.ParseAddr(word); err == nil {
+				want.Prefix = netip.PrefixFrom(a, a.BitLen())
+			} else if p, err := netip.ParsePrefix(word); err == nil {
+				want.Prefix = p
+			} else if want.Service, err = lb.ParseKey(word); err != nil {
+				return err.Error()
+			}
+		}
+		if rows := Routes(s, want); data != "" {
+			err = WriteData(&out, data, rows)
+		} else {
+			err = WriteRoutes(&out, rows, f)
+		}
 	case "explain":
 		if rest[0] == "address" {
 			err = WriteAddressExplanation(&out, ExplainAddress(s, netip.MustParseAddr(rest[1])), f)
@@ -211,6 +252,14 @@ func read(documents []byte) (*Snapshot, error) {
 			s.Advertisements = append(s.Advertisements, o)
 		case *v1alpha1.Speaker:
 			s.Speakers = append(s.Speakers, o)
+		case *v1alpha1.BGPPeer:
+			s.Peers = append(s.Peers, o)
+		case *v1alpha1.BGPAdvertisement:
+			s.BGPAdvertisements = append(s.BGPAdvertisements, o)
+		case *v1alpha1.BFDProfile:
+			s.Profiles = append(s.Profiles, o)
+		case *v1alpha1.Community:
+			s.Communities = append(s.Communities, o)
 		}
 	}
 	shuffle(s.Services)
@@ -219,6 +268,9 @@ func read(documents []byte) (*Snapshot, error) {
 	shuffle(s.Slices)
 	shuffle(s.Advertisements)
 	shuffle(s.Speakers)
+	shuffle(s.Peers)
+	shuffle(s.BGPAdvertisements)
+	shuffle(s.Communities)
 	return s, nil
 }
 

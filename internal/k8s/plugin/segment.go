@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
-	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/k8s/speaker"
 	"github.com/fairlead-lb/fairlead/internal/layer2"
 	"github.com/fairlead-lb/fairlead/internal/lb"
@@ -30,7 +29,9 @@ type segment struct {
 	conflicts map[netip.Addr][]conflict
 	// suppressed are the nodes that at least one speaker suppresses, with the latest time of reuse.
 	suppressed map[string]v1alpha1.SuppressedNode
-	reasons    int // given so far of why nobody owns an address
+	// covering are the BGPAdvertisements that are for an address.
+	covering func(netip.Addr) []string
+	reasons  int // given so far of why nobody owns an address
 	// stoodIn counts the addresses that others answer for on behalf of a node.
 	stoodIn map[string]int
 	// cut are the nodes whose speakers list only some of the addresses that they answer for, sorted.
@@ -55,16 +56,11 @@ func newSegment(s *Snapshot) *segment {
 	g := &segment{
 		// The elector is of a node that there cannot be, and so it never owns anything itself.
 		s: s, elector: layer2.NewElector("kubectl fairlead"), nodes: map[string]*corev1.Node{}, speakers: map[string]*v1alpha1.Speaker{},
-		services: map[netip.Addr][]*corev1.Service{}, said: map[netip.Addr][]saying{}, conflicts: map[netip.Addr][]conflict{},
+		services: s.byAddress(), said: map[netip.Addr][]saying{}, conflicts: map[netip.Addr][]conflict{},
 		suppressed: map[string]v1alpha1.SuppressedNode{}, stoodIn: map[string]int{},
 	}
 	for _, n := range s.Nodes {
 		g.nodes[n.Name] = n
-	}
-	for _, svc := range s.ours() {
-		for _, a := range k8s.IngressIPs(svc) {
-			g.services[a] = append(g.services[a], svc)
-		}
 	}
 	byName := slices.SortedFunc(slices.Values(s.Speakers), func(x, y *v1alpha1.Speaker) int { return cmp.Compare(x.Name, y.Name) })
 	for _, sp := range byName {

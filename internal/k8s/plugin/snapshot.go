@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -28,8 +29,16 @@ type Snapshot struct {
 	Speakers       []*v1alpha1.Speaker
 	Advertisements []*v1alpha1.L2Advertisement
 	Slices         []*discoveryv1.EndpointSlice
+	layer2         bool // these were listed, as far as they may be
+	// What BGP is decided by besides. See LoadBGP.
+	Peers             []*v1alpha1.BGPPeer
+	BGPAdvertisements []*v1alpha1.BGPAdvertisement
+	Profiles          []*v1alpha1.BFDProfile
+	Communities       []*v1alpha1.Community
 	// Unread are kinds of these that could not be read: what depends on them is unknown.
 	Unread []string
+	// UnreadBGP are those that LoadBGP could not read.
+	UnreadBGP []string
 	// Namespaces are labels by name. A namespace that is not here is unknown, and pools that select
 	// namespaces by labels are taken not to be for it.
 	Namespaces map[string]map[string]string
@@ -148,33 +157,30 @@ func LoadL2Advertisements(ctx context.Context, c *k8s.Cluster) (advertisements [
 // only if a Service has externalTrafficPolicy: Local. That something other than Speakers may not be read is a
 // note, not an error.
 func (s *Snapshot) LoadLayer2(ctx context.Context, c *k8s.Cluster) error {
+	s.layer2 = true
 	var err error
 	if s.Speakers, err = LoadSpeakers(ctx, c); err != nil {
-		return err
-	}
-	optional := func(what string, page pager.ListPageFunc, each func(runtime.Object)) error {
-		err := trouble(what, list(ctx, page, metav1.ListOptions{}, each))
-		if s.withheld(what, err) {
-			return nil
-		}
 		return err
 	}
 	if s.Advertisements, err = LoadL2Advertisements(ctx, c); err != nil && !s.withheld("L2Advertisements", err) {
 		return err
 	}
-	if err := optional("Nodes", func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-		return c.Core.CoreV1().Nodes().List(ctx, o)
-	}, func(object runtime.Object) { s.Nodes = append(s.Nodes, object.(*corev1.Node)) }); err != nil {
+	if s.Nodes, err = LoadNodes(ctx, c); err != nil && !s.withheld("Nodes", err) {
 		return err
 	}
-	if !slices.ContainsFunc(s.ours(), func(svc *corev1.Service) bool {
-		return svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
-	}) {
-		return nil
+	if s.local() {
+		if s.Slices, err = loadSlices(ctx, c); err != nil && !s.withheld("EndpointSlices", err) {
+			return err
+		}
 	}
-	return optional("EndpointSlices", func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-		return c.Core.DiscoveryV1().EndpointSlices(metav1.NamespaceAll).List(ctx, o)
-	}, func(object runtime.Object) { s.Slices = append(s.Slices, object.(*discoveryv1.EndpointSlice)) })
+	return nil
+}
+
+// local tells whether a Service has externalTrafficPolicy: Local.
+func (s *Snapshot) local() bool {
+	return slices.ContainsFunc(s.ours(), func(svc *corev1.Service) bool {
+		return svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
+	})
 }
 
 // withheld tells whether an error is that a kind of objects may not be read, and takes note of it.
@@ -185,6 +191,15 @@ func (s *Snapshot) withheld(kind string, err error) bool {
 	s.Unread = append(s.Unread, kind)
 	s.Notes = append(s.Notes, fmt.Sprintf("%v: who may own which address is unknown", err))
 	return true
+}
+
+// LoadNodes lists the Nodes.
+func LoadNodes(ctx context.Context, c *k8s.Cluster) ([]*corev1.Node, error) {
+	return all[*corev1.Node](ctx, "Nodes", c.Core.CoreV1().Nodes().List)
+}
+
+func loadSlices(ctx context.Context, c *k8s.Cluster) ([]*discoveryv1.EndpointSlice, error) {
+	return all[*discoveryv1.EndpointSlice](ctx, "EndpointSlices", c.Core.DiscoveryV1().EndpointSlices(metav1.NamespaceAll).List)
 }
 
 // selectingPools are the names of the pools that select namespaces by labels.
@@ -210,6 +225,13 @@ func list(ctx context.Context, page pager.ListPageFunc, o metav1.ListOptions, ea
 	})
 }
 
+// all lists the objects of a kind.
+func all[T, L runtime.Object](ctx context.Context, kind string, page func(context.Context, metav1.ListOptions) (L, error)) (objects []T, err error) {
+	err = list(ctx, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return page(ctx, o) },
+		metav1.ListOptions{}, func(object runtime.Object) { objects = append(objects, object.(T)) })
+	return objects, trouble(kind, err)
+}
+
 // ours returns the Services that are Fairlead's, the oldest first, in the order in which the controller
 // lets them adopt what they show.
 func (s *Snapshot) ours() []*corev1.Service {
@@ -221,6 +243,17 @@ func (s *Snapshot) ours() []*corev1.Service {
 	}
 	k8s.ByAge(list)
 	return list
+}
+
+// byAddress returns the Services that are Fairlead's by the addresses that they show, the oldest first.
+func (s *Snapshot) byAddress() map[netip.Addr][]*corev1.Service {
+	services := map[netip.Addr][]*corev1.Service{}
+	for _, svc := range s.ours() {
+		for _, a := range k8s.IngressIPs(svc) {
+			services[a] = append(services[a], svc)
+		}
+	}
+	return services
 }
 
 func nonNil(labels map[string]string) map[string]string {

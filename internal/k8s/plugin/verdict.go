@@ -112,10 +112,12 @@ func (g *segment) ownerNote(a netip.Addr, reason string, keeps bool) string {
 }
 
 // absent says why a node's speaker does not take part; empty if it does.
-func (g *segment) absent(node string) string {
-	sp := g.speakers[node]
+func (g *segment) absent(node string) string { return absence(g.nodes[node] != nil, g.speakers[node]) }
+
+// absence says why the speaker of a node, which the cluster has or not, does not take part; empty if it does.
+func absence(exists bool, sp *v1alpha1.Speaker) string {
 	switch {
-	case g.nodes[node] == nil:
+	case !exists:
 		return "the cluster has no such node any more"
 	case sp == nil:
 		return "no speaker: none of this node has written a Speaker object"

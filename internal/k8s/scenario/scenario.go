@@ -7,10 +7,12 @@
 //	delete KIND [NAMESPACE/]NAME
 //	status NAMESPACE/NAME IP...  edit a Service's status by hand
 //	conflicts NODE [IP MAC INTERFACE]...  have a Speaker report that it found these in use, and no others
+//	sessions NODE FILE           have a Speaker report the BGP sessions of a YAML list, and no others
 //	stop, start                  the controller
 //	wait DURATION
 //	services FILE                compare what `kubectl fairlead services` prints
 //	status-of NAMESPACE/NAME FILE  compare what a Service's status shows: addresses, conditions
+//	standing KIND/NAME... FILE   compare what the statuses of objects say: counts, conditions
 //	pools FILE                   compare what `kubectl fairlead pools` prints
 //	explain NAMESPACE/NAME FILE  compare what `kubectl fairlead explain service` prints
 //	plan FILE... FILE            compare what `kubectl fairlead plan` prints for files
@@ -37,18 +39,23 @@ import (
 	"golang.org/x/tools/txtar"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 )
 
 // Cluster is where a scenario runs.
 type Cluster interface {
 	// Apply creates or updates the objects of a YAML stream.
-	Apply(yaml []byte) error
+	Apply(manifest []byte) error
 	Delete(kind string, key lb.Key) error
 	Status(service lb.Key) (corev1.ServiceStatus, error)
 	// SetStatus has a Service's status show addresses.
 	SetStatus(service lb.Key, ips []string) error
 	// SetConflicts has the Speaker of a node, made if there is none, report conflicts.
 	SetConflicts(node string, conflicts []v1alpha1.AddressConflict) error
+	// SetSessions has the Speaker of a node, made if there is none, report BGP sessions.
+	SetSessions(node string, sessions []v1alpha1.BGPSessionStatus) error
+	// Object returns a cluster-scoped object of Fairlead.
+	Object(kind, name string) (any, error)
 	Stop() error
 	Start() error
 	Wait(time.Duration)
@@ -103,7 +110,7 @@ type script struct {
 }
 
 func (s *script) do(command string, args []string) error {
-	least := map[string]int{"apply": 1, "delete": 2, "status": 1, "conflicts": 1, "wait": 1, "services": 1, "status-of": 2, "pools": 1, "explain": 2, "plan": 2, "events": 3}
+	least := map[string]int{"apply": 1, "delete": 2, "status": 1, "conflicts": 1, "sessions": 2, "standing": 2, "wait": 1, "services": 1, "status-of": 2, "pools": 1, "explain": 2, "plan": 2, "events": 3}
 	if len(args) < least[command] {
 		return fmt.Errorf("%s needs %d arguments", command, least[command])
 	}
@@ -133,6 +140,16 @@ func (s *script) do(command string, args []string) error {
 				Address: c[0], HardwareAddress: c[1], Interface: c[2], Since: metav1.NewTime(time.Now()), Detected: true})
 		}
 		return s.cluster.SetConflicts(args[0], conflicts)
+	case "sessions":
+		file, err := s.file(args[1])
+		if err != nil {
+			return err
+		}
+		sessions := []v1alpha1.BGPSessionStatus{}
+		if err := yaml.UnmarshalStrict(file.Data, &sessions); err != nil {
+			return err
+		}
+		return s.cluster.SetSessions(args[0], sessions)
 	case "stop":
 		return s.cluster.Stop()
 	case "start":
@@ -141,7 +158,7 @@ func (s *script) do(command string, args []string) error {
 		d, err := time.ParseDuration(args[0])
 		s.cluster.Wait(d)
 		return err
-	case "services", "status-of", "pools", "explain", "plan", "events":
+	case "services", "status-of", "standing", "pools", "explain", "plan", "events":
 		last := len(args) - 1
 		return s.compare(args[last], func(b *bytes.Buffer) error { return s.show(b, command, args[:last]) })
 	}
@@ -161,6 +178,19 @@ func (s *script) show(b *bytes.Buffer, command string, args []string) error {
 			fmt.Fprintf(b, "condition %s %s\n", c.Type, c.Status)
 		}
 		return err
+	case "standing":
+		for _, object := range args {
+			kind, name, _ := strings.Cut(object, "/")
+			o, err := s.cluster.Object(kind, name)
+			if err != nil {
+				return err
+			}
+			if len(args) > 1 {
+				fmt.Fprintln(b, object)
+			}
+			writeStanding(b, o)
+		}
+		return nil
 	case "events":
 		events, err := s.cluster.Events(args[0], key(args[1]))
 		for _, e := range events {
@@ -201,6 +231,27 @@ func (s *script) show(b *bytes.Buffer, command string, args []string) error {
 		return err
 	}
 	return plugin.WritePlan(b, p, wide)
+}
+
+// writeStanding writes what the status of an object says: one line a count and condition.
+func writeStanding(b *bytes.Buffer, object any) {
+	var conditions []metav1.Condition
+	switch o := object.(type) {
+	case *v1alpha1.BGPPeer:
+		fmt.Fprintf(b, "nodes %d, established %d\n", o.Status.Nodes, o.Status.Established)
+		conditions = o.Status.Conditions
+	case *v1alpha1.BGPAdvertisement:
+		conditions = o.Status.Conditions
+	case *v1alpha1.L2Advertisement:
+		conditions = o.Status.Conditions
+	case *v1alpha1.BFDProfile:
+		conditions = o.Status.Conditions
+	case *v1alpha1.Community:
+		conditions = o.Status.Conditions
+	}
+	for _, c := range conditions {
+		fmt.Fprintf(b, "%s %s, %s: %s\n", c.Type, c.Status, c.Reason, c.Message)
+	}
 }
 
 var times = regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d( UTC|Z)|\(for \w+\)`)

@@ -58,6 +58,7 @@ func (s *Speaker) review() {
 	for name := range s.known {
 		s.bar(name)
 	}
+	s.setPhase()
 	s.reviewing.Stop()
 	if !again.IsZero() {
 		s.reviewing = time.AfterFunc(again.Sub(now), func() { s.queue.Add(item{kind: kindReadiness}) })

@@ -19,6 +19,8 @@ type node struct {
 	barred string
 	// drained is true if it is to own only what no other node may.
 	drained bool
+	// ready is true while the condition Ready is True.
+	ready bool
 	// unready is true while the condition Ready is False or Unknown, which it has been since then by the clock
 	// of who wrote it.
 	unready bool
@@ -35,7 +37,10 @@ func newNode(object *corev1.Node, drainCordoned bool) node {
 		n.drained = n.barred != ""
 	}
 	for _, c := range object.Status.Conditions {
-		if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
+		if c.Type != corev1.NodeReady {
+			continue
+		}
+		if n.ready = c.Status == corev1.ConditionTrue; !n.ready {
 			n.unready, n.since = true, c.LastTransitionTime.Time
 		}
 	}
@@ -48,8 +53,8 @@ func newNode(object *corev1.Node, drainCordoned bool) node {
 }
 
 func (n node) equal(other node) bool {
-	return maps.Equal(n.labels, other.labels) && n.barred == other.barred && n.drained == other.drained && n.unready == other.unready &&
-		slices.Equal(n.addresses, other.addresses)
+	return maps.Equal(n.labels, other.labels) && n.barred == other.barred && n.drained == other.drained &&
+		n.ready == other.ready && n.unready == other.unready && slices.Equal(n.addresses, other.addresses)
 }
 
 // drained returns why a node is to own only what no other may, because its administrator says so.

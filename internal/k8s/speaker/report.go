@@ -38,6 +38,8 @@ func (s *Status) wanted(written v1alpha1.SpeakerStatus) v1alpha1.SpeakerStatus {
 	if written.Layer2 != nil {
 		keepPenalties(status.Layer2.SuppressedNodes, written.Layer2.SuppressedNodes)
 	}
+	status.BGPSessions = s.sessions()
+	keepSessions(status.BGPSessions, written.BGPSessions)
 	status.Version = s.version
 	others := 0
 	for _, name := range s.nodes.ListKeys() {
@@ -85,17 +87,30 @@ func ready(state layer2.State, others int) metav1.Condition {
 	return c
 }
 
-// canWait tells whether a status differs from the written one only in what it says of others, such that many
-// speakers have the same to write at the same time: who takes part, who is suppressed, and how many nodes
-// there are. A few speakers need not wait to say who takes part.
-func canWait(written, wanted v1alpha1.SpeakerStatus) bool {
-	return equality.Semantic.DeepEqual(ofItself(written), ofItself(wanted)) &&
-		(wanted.Gossip.Members > fewMembers || !equality.Semantic.DeepEqual(written.Conditions, wanted.Conditions))
+// waitOf returns how long a change of the status can wait, and up to how much longer at random, zero if it cannot.
+// What can is what many speakers have to write at the same time: who takes part, who is suppressed, how many nodes
+// there are, and what they count. A few speakers need not wait to say who takes part.
+func waitOf(written, wanted v1alpha1.SpeakerStatus) (least, jitter time.Duration) {
+	few := wanted.Gossip.Members <= fewMembers
+	counted := written
+	counted.BGPSessions = wanted.BGPSessions
+	switch {
+	case !equality.Semantic.DeepEqual(ofItself(written), ofItself(wanted)):
+		return 0, 0
+	case equality.Semantic.DeepEqual(counted, wanted) && few:
+		return countsEvery, 1
+	case equality.Semantic.DeepEqual(counted, wanted):
+		return countsDelay, countsDelay
+	case few && equality.Semantic.DeepEqual(written.Conditions, wanted.Conditions):
+		return 0, 0
+	}
+	return gossipDelay, gossipJitter
 }
 
 // ofItself is what a status says of its speaker alone.
 func ofItself(s v1alpha1.SpeakerStatus) v1alpha1.SpeakerStatus {
 	s.Gossip = nil
+	s.BGPSessions = atOnce(s.BGPSessions)
 	if s.Layer2 != nil {
 		layer2 := *s.Layer2
 		layer2.SuppressedNodes = nil

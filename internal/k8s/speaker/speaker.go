@@ -30,15 +30,18 @@ type Config struct {
 	// Class is --load-balancer-class.
 	Class   string
 	Version string
+	// Namespace is where Secrets with passwords are.
+	Namespace string
 	// DrainCordoned is --drain-cordoned: a node that is cordoned owns nothing.
 	DrainCordoned bool
 	Cluster       *k8s.Cluster
 	Engine        *layer2.Engine
+	BGP           BGP
 	Events        *k8s.Recorder
 	Log           *slog.Logger
 }
 
-// Speaker tells the engine what the API server knows.
+// Speaker tells the engines what the API server knows.
 type Speaker struct {
 	config Config
 	queue  workqueue.TypedInterface[item]
@@ -52,6 +55,9 @@ type Speaker struct {
 	reached func() error
 	// rebalance has this node give its surplus of a scope away.
 	rebalance func(scope string)
+
+	// sessionsChanged is told that there may be something to tell of BGP sessions.
+	sessionsChanged func()
 
 	mu   sync.Mutex
 	bars map[string]string // what the engine was told of each node: why it must own nothing
@@ -71,6 +77,7 @@ type Speaker struct {
 	vips       map[netip.Addr]layer2.VIP // what the engine was told
 	// peersChanged is told where the other nodes are.
 	peersChanged func(map[string]node)
+	routing      *routing
 }
 
 // item is an object to look at again.
@@ -88,6 +95,11 @@ const (
 	kindPools      // all of them: they are few, and which one an address is of depends on the others
 	kindReadiness  // who has not been Ready for too long
 	kindInterfaces // this node's
+	kindBGPPeer
+	kindSessions // what sessions depend on besides
+	kindRoutes
+	kindCommunities
+	kindPhase // how far this node is with leaving service
 )
 
 const (
@@ -104,6 +116,7 @@ func New(c Config) *Speaker {
 		bars: map[string]string{}, reviewing: time.NewTimer(0), shown: map[lb.Key][]netip.Addr{}, vips: map[netip.Addr]layer2.VIP{},
 		tell: c.Engine.Update, links: func() []layer2.Link { return c.Engine.Status().Links },
 		record: c.Events.Record, reached: c.Cluster.Reached, peersChanged: func(map[string]node) {},
+		sessionsChanged: func() {}, routing: newRouting(c),
 	}
 	s.rebalance = func(scope string) {
 		c.Engine.Update(func(e *layer2.Elector) { e.Rebalance(scope, time.Now()) })
@@ -138,6 +151,11 @@ func New(c Config) *Speaker {
 	s.follow(s.nodes, func(o metav1.Object) item { return item{kindNode, k8s.Key(o)} })
 	s.follow(s.pools, func(metav1.Object) item { return item{kind: kindPools} })
 	s.follow(s.advertisements, func(o metav1.Object) item { return item{kindAdvertisement, k8s.Key(o)} })
+	s.follow(s.routing.peers, func(o metav1.Object) item { return item{kindBGPPeer, k8s.Key(o)} })
+	s.follow(s.routing.profiles, func(metav1.Object) item { return item{kind: kindSessions} })
+	s.follow(s.routing.passwords, func(metav1.Object) item { return item{kind: kindSessions} })
+	s.follow(s.routing.advertisements, func(o metav1.Object) item { return item{kindRoutes, k8s.Key(o)} })
+	s.follow(s.routing.communities, func(metav1.Object) item { return item{kind: kindCommunities} })
 	return s
 }
 
@@ -188,7 +206,7 @@ func onlyStatus(before, now any) bool {
 
 // Watches are the tasks that have to run beside the speaker's own.
 func (s *Speaker) Watches() []*k8s.Watch {
-	return []*k8s.Watch{s.services, s.slices, s.nodes, s.pools, s.advertisements}
+	return append([]*k8s.Watch{s.services, s.slices, s.nodes, s.pools, s.advertisements}, s.routing.watches()...)
 }
 
 // Waiting returns nil once all that the API server knows is in memory, else what is not.
@@ -201,7 +219,7 @@ func (s *Speaker) Waiting() error {
 	return nil
 }
 
-// Prepare waits until everything is known, and tells it the engine.
+// Prepare waits until everything is known, and tells it the engines.
 func (s *Speaker) Prepare(ctx context.Context) error {
 	for _, w := range s.Watches() {
 		if !cache.WaitForCacheSync(ctx.Done(), w.HasSynced) {
@@ -219,6 +237,7 @@ func (s *Speaker) Prepare(ctx context.Context) error {
 		// What was asked for before is not done again: the start of a speaker moves nothing.
 		s.rebalanced[advertisement.Name] = advertisement.Annotations[v1alpha1.AnnotationRebalance]
 	}
+	s.prepareBGP()
 	s.setAllServices()
 	return nil
 }
@@ -239,7 +258,10 @@ func (s *Speaker) FollowPeers(family lb.Family, tell func([]netip.Addr)) {
 	s.peersChanged(s.known)
 }
 
-// Run tells the engine of every change until ctx ends.
+// SessionsChanged has the status of the BGP sessions looked at. It never blocks.
+func (s *Speaker) SessionsChanged() { s.sessionsChanged() }
+
+// Run tells the engines of every change until ctx ends.
 func (s *Speaker) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, s.queue.ShutDown)()
 	for {
@@ -260,6 +282,16 @@ func (s *Speaker) Run(ctx context.Context) error {
 			s.review()
 		case kindInterfaces:
 			s.missInterfaces()
+		case kindBGPPeer:
+			s.setBGPPeer(i.key)
+		case kindSessions:
+			s.setPeers()
+		case kindRoutes:
+			s.setRoutes(i.key)
+		case kindCommunities:
+			s.setCommunities()
+		case kindPhase:
+			s.setPhase()
 		}
 		s.queue.Done(i)
 	}

@@ -33,6 +33,11 @@ const (
 	// each speaker leaves and joins once, would cost the square of their number.
 	gossipDelay  = 5 * time.Second
 	gossipJitter = 5 * time.Second
+	// countsEvery is how often it is looked whether the BGP sessions' counters are to be written, in clusters of few
+	// members. With many, each Service that comes changes the counters of all speakers: they wait for
+	// countsDelay, and up to as long again.
+	countsEvery = 2 * time.Second
+	countsDelay = 30 * time.Second
 	// farewell is how long the last write may take when the speaker stops.
 	farewell = time.Second
 )
@@ -53,11 +58,18 @@ type Status struct {
 	// record writes an event; sharersOf returns the Services that have an address.
 	record    func(k8s.Event)
 	sharersOf func(netip.Addr) []*corev1.Service
+	// sessions returns the BGP sessions, tally changes with their counters; peers are the BGPPeers.
+	sessions func() []v1alpha1.BGPSessionStatus
+	tally    func() uint64
+	peers    cache.Store
 
 	// These are the loop's alone.
 	last *v1alpha1.Speaker // as the API server answered it
 	due  time.Time         // when a change that waits is written, zero if none does
 	told layer2.Status     // the one of which was told last
+	// counted is the tally at the last look; sessionTeller knows which sessions were told of.
+	counted       uint64
+	sessionTeller sessionTeller
 
 	mu   sync.Mutex
 	lost map[string]time.Time // speakers whose objects are to be marked, since when
@@ -75,6 +87,9 @@ type engine interface {
 func (s *Speaker) NewStatus(members func() []string) *Status {
 	status := newStatus(s.config, s.config.Engine, s.nodes.GetStore(), members)
 	status.sharersOf, status.grace = s.sharersOf, s.config.Engine.RestartGrace
+	status.sessions, status.peers = s.sessions, s.routing.peers.GetStore()
+	status.tally = func() uint64 { return tally(s.routing.engine.Status()) }
+	s.sessionsChanged = status.Kick
 	_, err := s.nodes.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) { status.Kick() }, DeleteFunc: func(any) { status.Kick() },
 	})
@@ -89,6 +104,8 @@ func newStatus(c Config, e engine, nodes cache.Store, members func() []string) *
 		node: c.Node, version: c.Version, cluster: c.Cluster, log: c.Log, engine: e, members: members, nodes: nodes,
 		kick: make(chan struct{}, 1), lost: map[string]time.Time{}, record: c.Events.Record,
 		sharersOf: func(netip.Addr) []*corev1.Service { return nil },
+		sessions:  func() []v1alpha1.BGPSessionStatus { return nil }, tally: func() uint64 { return 0 },
+		peers: cache.NewStore(cache.MetaNamespaceKeyFunc), sessionTeller: sessionTeller{node: c.Node},
 	}
 	own := informers.NewFilteredSpeakerInformer(c.Cluster.Fairlead, 0, cache.Indexers{}, func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", c.Node).String()
@@ -139,6 +156,8 @@ func (s *Status) Run(ctx context.Context) error {
 	complaint := &k8s.Complaint{What: "this node's Speaker object, or a lost one's, cannot be written", Log: s.log}
 	again := time.NewTimer(0)
 	defer again.Stop()
+	counts := time.NewTimer(countsEvery)
+	defer counts.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -146,6 +165,16 @@ func (s *Status) Run(ctx context.Context) error {
 			return nil
 		case <-s.kick:
 		case <-again.C:
+		case <-counts.C:
+			if before := s.counted; before == s.tally() {
+				if before != 0 {
+					counts.Reset(countsEvery)
+				}
+				continue
+			}
+		}
+		if ctx.Err() != nil {
+			continue // sessions that end now are no news
 		}
 		next, err := s.look(ctx)
 		switch {
@@ -161,13 +190,18 @@ func (s *Status) Run(ctx context.Context) error {
 		if !next.IsZero() {
 			again.Reset(time.Until(next))
 		}
+		if s.counted != 0 {
+			counts.Reset(countsEvery)
+		}
 	}
 }
 
 // look writes what has to be written now. It returns when to look again though nothing should change, zero
 // if there is no need to.
 func (s *Status) look(ctx context.Context) (again time.Time, err error) {
+	s.counted = s.tally() // first: what comes after is looked at again
 	s.tell(s.engine.Status())
+	s.tellSessions(s.sessions())
 	due, failure := s.writeOwn(ctx)
 	expiry, failures := s.markLost(ctx)
 	if err := errors.Join(failure, failures); err != nil {
@@ -190,13 +224,13 @@ func (s *Status) writeOwn(ctx context.Context) (again time.Time, err error) {
 	}
 	wanted := s.wanted(current.Status)
 	now := time.Now()
-	switch {
-	case equality.Semantic.DeepEqual(current.Status, wanted):
+	if equality.Semantic.DeepEqual(current.Status, wanted) {
 		s.due = time.Time{}
 		return time.Time{}, nil
-	case canWait(current.Status, wanted):
-		if s.due.IsZero() {
-			s.due = now.Add(gossipDelay + rand.N(gossipJitter))
+	}
+	if least, jitter := waitOf(current.Status, wanted); least > 0 {
+		if s.due.IsZero() || now.Add(least+jitter).Before(s.due) {
+			s.due = now.Add(least + rand.N(jitter))
 		}
 		if now.Before(s.due) {
 			return s.due, nil

@@ -10,17 +10,26 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/layer2"
 	"github.com/fairlead-lb/fairlead/internal/lb"
+	"go4.org/netipx"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// setNode brings the engine in line with a Node.
+// setNode brings the engines in line with a Node.
 func (s *Speaker) setNode(key lb.Key) {
+	if s.readNode(key) && key.Name == s.config.Node {
+		s.nodeChanged()
+	}
+}
+
+// readNode takes note of a Node, and brings the layer-2 engine in line with it. It tells whether anything has
+// changed that matters.
+func (s *Speaker) readNode(key lb.Key) (changed bool) {
 	object, exists, _ := s.nodes.GetStore().GetByKey(key.Name)
 	old, known := s.known[key.Name]
 	if !exists {
 		if !known {
-			return
+			return false
 		}
 		delete(s.known, key.Name)
 		delete(s.unready, key.Name)
@@ -30,7 +39,7 @@ func (s *Speaker) setNode(key lb.Key) {
 	} else {
 		n := newNode(object.(*corev1.Node), s.config.DrainCordoned)
 		if known && n.equal(old) {
-			return // a heartbeat
+			return false // a heartbeat
 		}
 		s.known[key.Name] = n
 		s.unready.set(key.Name, n, !known, time.Now())
@@ -41,7 +50,7 @@ func (s *Speaker) setNode(key lb.Key) {
 		}
 		if known && maps.Equal(n.labels, old.labels) {
 			s.peersChanged(s.known)
-			return
+			return true
 		}
 	}
 	for _, a := range s.adverts {
@@ -56,6 +65,7 @@ func (s *Speaker) setNode(key lb.Key) {
 		s.missInterfaces()
 	}
 	s.peersChanged(s.known)
+	return true
 }
 
 // setAdvertisement brings the engine in line with an L2Advertisement, and then looks at all Services: any
@@ -108,6 +118,7 @@ func (s *Speaker) setPools() {
 func (s *Speaker) readPools() {
 	var pools []lb.Pool
 	s.poolLabels, s.probing = map[string]labels.Set{}, map[string]bool{}
+	s.routing.spaces = map[string]*netipx.IPSet{}
 	for _, o := range s.pools.GetStore().List() {
 		object := o.(*v1alpha1.IPAddressPool)
 		pool, problems := k8s.Pool(object)
@@ -117,6 +128,7 @@ func (s *Speaker) readPools() {
 		pools = append(pools, pool)
 		s.poolLabels[object.Name] = labels.Set(object.Labels)
 		s.probing[object.Name] = object.Spec.ConflictDetection
+		s.routing.spaces[object.Name] = k8s.PoolSpace(pool)
 	}
 	s.byPool.SetPools(pools)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 
+	"github.com/fairlead-lb/fairlead/internal/bgp"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/layer2"
 	"github.com/fairlead-lb/fairlead/internal/lb"
@@ -50,10 +51,16 @@ func (s *Speaker) readService(key lb.Key) (addresses []netip.Addr) {
 	return addresses
 }
 
-// setAddress brings the engine in line with an address, if anything that matters has changed.
+// setAddress brings the engines in line with an address, if anything that matters has changed.
 func (s *Speaker) setAddress(address netip.Addr) {
-	now, shown := s.vipOf(address)
+	h, shown := s.holdingOf(address)
 	before, known := s.vips[address]
+	var now layer2.VIP
+	var origins []bgp.Origin
+	if shown {
+		now = s.vipOf(h)
+		origins = originsOf(h, now, s.config.Node, s.routing.adverts)
+	}
 	switch {
 	case shown && known && sameVIP(before, now):
 	case shown:
@@ -63,37 +70,38 @@ func (s *Speaker) setAddress(address netip.Addr) {
 		delete(s.vips, address)
 		s.tell(func(e *layer2.Elector) { e.RemoveVIP(address) })
 	}
+	s.setOrigins(address, origins)
 }
 
-// vipOf returns what an address comes to. One that is in no pool, or that no Service of ours shows, is not
-// ours to announce.
+// holdingOf returns what an address is. One that is in no pool, or that no Service of ours shows, is not ours to
+// announce.
+func (s *Speaker) holdingOf(address netip.Addr) (h holding, ok bool) {
+	pool, ok := s.byPool.PoolOf(address)
+	if !ok {
+		return holding{}, false
+	}
+	h = holding{address: address, pool: pool, labels: s.poolLabels[pool], space: s.routing.spaces[pool], sharers: s.sharersOf(address)}
+	return h, len(h.sharers) > 0
+}
+
+// vipOf returns what an address comes to on layer 2.
 //
 // It is announced if any of those that share it is to be. The nodes with endpoints are those of the oldest:
 // what shares has the same Pods, but a slice of each Service tells of them, and these change one after
 // another. To wait until all agree would leave the address without an owner in between.
-func (s *Speaker) vipOf(address netip.Addr) (v layer2.VIP, ok bool) {
-	pool, ok := s.byPool.PoolOf(address)
-	if !ok {
-		return layer2.VIP{}, false
-	}
-	sharers := s.sharersOf(address)
-	if len(sharers) == 0 {
-		return layer2.VIP{}, false
-	}
-	oldest := sharers[0]
-	v = layer2.VIP{Address: address, Service: k8s.Key(oldest), Probe: s.probing[pool]}
+func (s *Speaker) vipOf(h holding) layer2.VIP {
+	oldest := h.sharers[0]
+	v := layer2.VIP{Address: h.address, Service: k8s.Key(oldest), Probe: s.probing[h.pool]}
 	for name, a := range s.adverts {
-		if slices.ContainsFunc(sharers, func(svc *corev1.Service) bool {
-			return a.covers(pool, s.poolLabels[pool], labels.Set(svc.Labels))
-		}) {
+		if slices.ContainsFunc(h.sharers, func(svc *corev1.Service) bool { return a.covers(h.pool, h.labels, labels.Set(svc.Labels)) }) {
 			v.Scopes = append(v.Scopes, name)
 		}
 	}
 	sort.Strings(v.Scopes)
 	if oldest.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal {
-		v.Endpoints = endpointNodes(s.slicesOf(v.Service), lb.FamilyOf(address))
+		v.Endpoints = endpointNodes(s.slicesOf(v.Service), lb.FamilyOf(h.address))
 	}
-	return v, true
+	return v
 }
 
 // sharersOf returns the Services that an address counts for: the oldest of ours that show it, and after it

@@ -27,16 +27,16 @@ import (
 // counts what the engine is told.
 type vipWorld struct {
 	*Speaker
-	t      *testing.T
+	t      testing.TB
 	told   int
 	here   []layer2.Link // this node's interfaces
 	events []string
 }
 
-func newVIPWorld(t *testing.T) *vipWorld {
+func newVIPWorld(t testing.TB) *vipWorld {
 	w := &vipWorld{t: t}
 	w.Speaker = New(Config{
-		Node: "n", Cluster: &k8s.Cluster{Core: fake.NewClientset(), Fairlead: fairleadfake.NewSimpleClientset()},
+		Node: "n", Namespace: "fairlead-system", Cluster: &k8s.Cluster{Core: fake.NewClientset(), Fairlead: fairleadfake.NewSimpleClientset()},
 		Log: slog.New(slog.DiscardHandler),
 	})
 	w.tell = func(func(*layer2.Elector)) { w.told++ }

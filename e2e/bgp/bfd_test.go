@@ -1,0 +1,174 @@
+package bgp
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
+	"github.com/fairlead-lb/fairlead/e2e/lab"
+)
+
+// times are durations of which the distribution counts.
+type times []time.Duration
+
+// part is the duration that so many in a hundred do not exceed.
+func (l times) part(percent int) time.Duration {
+	if len(l) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(l))
+	return sorted[min(len(sorted)-1, len(sorted)*percent/100)]
+}
+
+func (l times) String() string {
+	return fmt.Sprintf("median %d ms, worst %d ms of %d", l.part(50).Milliseconds(), l.part(100).Milliseconds(), len(l))
+}
+
+// withBFD gives a router sessions with all nodes, over both families, each with BFD of 3 x 100 ms, and waits until all
+// is up.
+func (w *world) withBFD(ctx context.Context, t *testing.T, r *lab.Router, more string) {
+	t.Helper()
+	speaks := w.speaks(func(p *lab.Peer) { p.BFD = true }, "IPv4", "IPv6")
+	if err := r.Speak(ctx, speaks); err != nil {
+		t.Fatal(err)
+	}
+	w.apply(ctx, t, fastBFD)
+	w.peer(ctx, t, "v4", fmt.Sprintf("myASN: 64512, peerASN: 64500, peerAddress: %s, bfdProfile: fast, connectTime: 1s%s", r.V4, more))
+	w.peer(ctx, t, "v6", fmt.Sprintf("myASN: 64512, peerASN: 64500, peerAddress: %q, bfdProfile: fast, connectTime: 1s%s", r.V6, more))
+	w.bfdUp(ctx, t, r, names(speaks)...)
+}
+
+// bfdUp waits until the router has these sessions and BFD beside each.
+func (w *world) bfdUp(ctx context.Context, t *testing.T, r *lab.Router, peers ...string) {
+	t.Helper()
+	for _, name := range peers {
+		eventually(ctx, t, "the session of "+r.Name+" with "+name+", with BFD", 15*time.Second, func() error {
+			s, err := r.Peer(ctx, name)
+			if err == nil && (!s.Established || !strings.EqualFold(s.BFD, "up")) {
+				err = fmt.Errorf("it is %s, BFD %q: %s", s.State, s.BFD, s.LastError)
+			}
+			return err
+		})
+	}
+}
+
+// A node's cable is cut behind the switch, so that its carrier stays: with BFD at 3 x 100 ms the router has forgotten the
+// node within 400 ms.
+func TestBFD(t *testing.T) {
+	const bound = 400 * time.Millisecond
+	each(t, 3*time.Minute, func(ctx context.Context, t *testing.T, w *world, r *lab.Router) {
+		prefixes := w.service(ctx, t, "field")
+		w.withBFD(ctx, t, r, "")
+		routed(ctx, t, r, 3, prefixes[:]...)
+		for _, peer := range []string{"v4", "v6"} {
+			w.says(ctx, t, "node1", peer, "BFD is up within 300 ms", func(s v1alpha1.BGPSessionStatus) bool {
+				return s.BFDState == v1alpha1.BFDSessionUp && s.BFD != nil && s.BFD.DetectionTime == 300
+			})
+		}
+		var took [2]times
+		for i := range less(3, 20) {
+			node := w.Nodes[i%3]
+			watch, err := r.WatchRoutes(prefixes[:]...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cut := time.Now()
+			if err := w.Cut(node.Host, lab.SwitchSide); err != nil {
+				t.Fatal(err)
+			}
+			for family, p := range prefixes {
+				at, err := gone(ctx, watch, p, node, cut)
+				if err != nil {
+					t.Fatal(err)
+				}
+				took[family] = append(took[family], at.Sub(cut))
+			}
+			w.saysDown(ctx, t, node, i)
+			if err := w.Restore(node.Host); err != nil {
+				t.Fatal(err)
+			}
+			if err := watch.Stop(); err != nil {
+				t.Error(err)
+			}
+			w.bfdUp(ctx, t, r, node.Name, node.Name+"v6")
+			routed(ctx, t, r, 3, prefixes[:]...)
+		}
+		report(t, w, "a node's cable cut, BFD 3 x 100 ms, until "+string(r.Software)+" has forgotten it", "< 400 ms", "IPv4 %s; IPv6 %s", took[0], took[1])
+		if worst := max(took[0].part(100), took[1].part(100)); worst >= bound {
+			t.Errorf("the next hop went after %s, want less than %s", worst, bound)
+		}
+	})
+}
+
+// saysDown checks, at the first cut, that the node, which reaches the API server again when its cable is back, says why
+// it has lost the session. While the cable is cut it can tell nobody.
+func (w *world) saysDown(ctx context.Context, t *testing.T, node *lab.Node, round int) {
+	t.Helper()
+	if round > 0 {
+		return
+	}
+	pause(ctx, t, time.Second)
+	if err := w.Restore(node.Host); err != nil {
+		t.Fatal(err)
+	}
+	w.says(ctx, t, node.Name, "v4", "BFD took the session down", func(s v1alpha1.BGPSessionStatus) bool {
+		return strings.Contains(s.LastError, "BFD")
+	})
+}
+
+// gone waits until a node is no next hop to a prefix any more, after a moment, and returns since when.
+func gone(ctx context.Context, watch *lab.RouteWatch, prefix netip.Prefix, node *lab.Node, after time.Time) (at time.Time, err error) {
+	_, err = await(ctx, 10*time.Second, func() error {
+		for _, e := range watch.Events() {
+			if e.Prefix == prefix && e.At.After(after) && !slices.Contains(e.NextHops, hop(node, prefix)) {
+				at = e.At
+				return nil
+			}
+		}
+		return fmt.Errorf("%s is a next hop to %s still", node.Name, prefix)
+	})
+	return at, err
+}
+
+// BFD between a node and a router several hops away (RFC 5883).
+func TestMultiHopBFD(t *testing.T) {
+	ctx, w := start(t, time.Minute)
+	between := w.routers[lab.FRR]
+	w.through(t, between)
+	if err := between.Speak(ctx, lab.BGP{ASN: 64501}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.LeadOutside(w.far.Host, between); err != nil {
+		t.Fatal(err)
+	}
+	speaks := w.speaks(func(p *lab.Peer) { p.MultiHop, p.BFD = true, true }, "IPv4")
+	if err := w.far.Speak(ctx, speaks); err != nil {
+		t.Fatal(err)
+	}
+	w.apply(ctx, t, fastBFD)
+	w.peer(ctx, t, "far", fmt.Sprintf("myASN: 64512, peerASN: 64500, peerAddress: %s, ebgpMultiHop: true, bfdProfile: fast", w.far.V4))
+	w.bfdUp(ctx, t, w.far, names(speaks)...)
+	w.says(ctx, t, "node2", "far", "BFD is up", func(s v1alpha1.BGPSessionStatus) bool { return s.BFDState == v1alpha1.BFDSessionUp })
+	node := w.Node(2)
+	cut := time.Now()
+	if err := w.Cut(node.Host, lab.SwitchSide); err != nil {
+		t.Fatal(err)
+	}
+	took := eventually(ctx, t, "the router's loss of the session", 5*time.Second, func() error {
+		s, err := w.far.Peer(ctx, node.Name)
+		if err == nil && s.Established {
+			err = fmt.Errorf("it is %s", s.State)
+		}
+		return err
+	})
+	t.Logf("lost %s after the cut (%s)", took.Round(time.Millisecond), cut.Format(time.TimeOnly))
+	if err := w.Restore(node.Host); err != nil {
+		t.Fatal(err)
+	}
+	w.bfdUp(ctx, t, w.far, node.Name)
+}

@@ -1,0 +1,277 @@
+package bgp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/e2e/lab"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+)
+
+// scaled is the label of the Services of TestScale.
+const scaled = "scaled"
+
+// Many Services over three speakers to both routers. What GoBGP alone, fed the same routes, needs is beside it.
+func TestScale(t *testing.T) {
+	for _, n := range less([]int{1000}, []int{1000, 10000}) {
+		t.Run(fmt.Sprintf("%d Services", n), func(t *testing.T) {
+			ctx, w := start(t, less(3*time.Minute, 15*time.Minute))
+			// At so many Services kube-proxy would take the processors from what is measured.
+			for _, node := range w.Nodes {
+				if err := node.KubeProxy.Kill(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Cleanup(func() { w.removeScaled(t) })
+			speaks := w.speaks(nil, "IPv4")
+			for _, r := range w.routers {
+				if err := r.Speak(ctx, speaks); err != nil {
+					t.Fatal(err)
+				}
+			}
+			floor := w.measureAlone(ctx, t, n)
+			for software, r := range w.routers {
+				w.peer(ctx, t, fmt.Sprintf("r%d", len(software)), fmt.Sprintf("myASN: 64512, peerASN: 64500, peerAddress: %s", r.V4))
+				if err := r.AwaitEstablished(ctx, names(speaks)...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.measureSpeakers(ctx, t, n, floor)
+			w.oneMore(ctx, t, n)
+		})
+	}
+}
+
+// cost is what the three processes on the nodes needed.
+type cost struct {
+	cpu    time.Duration // of the busiest
+	memory int64         // of the largest, bytes
+	took   time.Duration
+}
+
+// perThousand is the CPU time for 1,000 routes, each told to two routers.
+func (c cost) perThousand(n int) float64 { return c.cpu.Seconds() * 1000 / float64(n) }
+
+// spent is what processes have used since a moment.
+func spent(t *testing.T, processes []*lab.Process, since []time.Duration) (c cost) {
+	t.Helper()
+	for i, p := range processes {
+		used, err := p.CPUTime()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.cpu = max(c.cpu, used-since[i])
+		memory, err := p.RSS()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.memory = max(c.memory, memory)
+	}
+	return c
+}
+
+func used(t *testing.T, processes []*lab.Process) (list []time.Duration) {
+	t.Helper()
+	for _, p := range processes {
+		u, err := p.CPUTime()
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, u)
+	}
+	return list
+}
+
+// whole waits until both routers have so many prefixes from every node.
+func (w *world) whole(ctx context.Context, t *testing.T, n int) {
+	t.Helper()
+	for _, r := range w.routers {
+		eventually(ctx, t, fmt.Sprintf("%d prefixes at %s", n, r.Name), less(time.Minute, 5*time.Minute), func() error {
+			counts, err := r.Received(ctx)
+			for name, got := range counts {
+				if got != n {
+					err = errors.Join(err, fmt.Errorf("%d from %s", got, name))
+				}
+			}
+			return err
+		})
+	}
+}
+
+// measureAlone has GoBGP alone, on each node, tell both routers n routes.
+func (w *world) measureAlone(ctx context.Context, t *testing.T, n int) (c cost) {
+	t.Helper()
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var processes []*lab.Process
+	for _, node := range w.Nodes {
+		config, err := json.Marshal(aloneConfig{
+			ASN: nodesASN, RouterASN: routerASN, Node: node.V4, Routers: []netip.Addr{w.routers[lab.FRR].V4, w.routers[lab.BIRD].V4},
+			First: lab.RoutedMany4.Addr(), Count: n,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := w.Program(fmt.Sprintf("alone-%s-%d", node.Name, n), node.Host, binary, "gobgp", aloneArgument, string(config))
+		if err := p.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = p.Kill() })
+		processes = append(processes, p)
+	}
+	for _, r := range w.routers {
+		if err := r.AwaitEstablished(ctx, names(w.speaks(nil, "IPv4"))...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, begin := used(t, processes), time.Now()
+	for _, p := range processes {
+		if err := p.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.whole(ctx, t, n)
+	took := time.Since(begin)
+	c = spent(t, processes, before)
+	c.took = took
+	for _, p := range processes {
+		if err := p.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report(t, w, fmt.Sprintf("GoBGP alone, %d routes to two routers", n), "the floor", "%d ms until both have all, %.2f s of CPU per 1,000 routes, %d MB",
+		c.took.Milliseconds(), c.perThousand(n), c.memory>>20)
+	return c
+}
+
+// measureSpeakers makes n Services and waits for the routers.
+func (w *world) measureSpeakers(ctx context.Context, t *testing.T, n int, floor cost) {
+	t.Helper()
+	var speakers []*lab.Process
+	for _, node := range w.Nodes {
+		speakers = append(speakers, node.Speaker)
+	}
+	idle := spent(t, speakers, used(t, speakers))
+	before, begin := used(t, speakers), time.Now()
+	last := make(chan time.Time, 1)
+	go func() { last <- w.lastAssigned(ctx, n) }()
+	if err := inParallel(n, func(i int) error { return w.makeScaled(ctx, fmt.Sprintf("scaled-%05d", i)) }); err != nil {
+		t.Fatal(err)
+	}
+	assigned := <-last
+	if assigned.IsZero() {
+		t.Fatal("not all Services got an address")
+	}
+	w.whole(ctx, t, n)
+	late := time.Since(assigned)
+	c := spent(t, speakers, before)
+	report(t, w, fmt.Sprintf("%d Services to two routers", n), "whole < 1 s after the last assignment, < 0.3 s of CPU per 1,000 routes and speaker",
+		"whole %d ms after the last assignment (assigning took %.1f s), %.2f s of CPU per 1,000 routes and speaker (GoBGP alone %.2f), %d MB, %d MB before",
+		late.Milliseconds(), assigned.Sub(begin).Seconds(), c.perThousand(n), floor.perThousand(n), c.memory>>20, idle.memory>>20)
+	if late >= time.Second {
+		t.Errorf("the routers were whole %s after the last assignment", late)
+	}
+	if c.perThousand(n) >= 0.3 {
+		t.Errorf("%.2f s of CPU per 1,000 routes", c.perThousand(n))
+	}
+}
+
+// lastAssigned is when the last of n Services got its address. It is zero if that does not come.
+func (w *world) lastAssigned(ctx context.Context, n int) time.Time {
+	watch, err := w.Kubernetes.CoreV1().Services(namespace).Watch(ctx, metav1.ListOptions{LabelSelector: scaled})
+	if err != nil {
+		return time.Time{}
+	}
+	defer watch.Stop()
+	assigned := map[string]bool{}
+	for {
+		select {
+		case e, ok := <-watch.ResultChan():
+			if !ok {
+				return time.Time{}
+			}
+			if s, ok := e.Object.(*corev1.Service); ok && len(s.Status.LoadBalancer.Ingress) > 0 {
+				if assigned[s.Name] = true; len(assigned) == n {
+					return time.Now()
+				}
+			}
+		case <-ctx.Done():
+			return time.Time{}
+		}
+	}
+}
+
+func (w *world) makeScaled(ctx context.Context, name string) error {
+	_, err := w.Kubernetes.CoreV1().Services(namespace).Create(ctx, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{scaled: ""}, Annotations: map[string]string{"fairlead.dev/address-pool": "many"}},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeLoadBalancer, AllocateLoadBalancerNodePorts: ptr.To(false), Ports: []corev1.ServicePort{{Port: 80}},
+		},
+	}, metav1.CreateOptions{})
+	return err
+}
+
+// oneMore makes one more Service: one more UPDATE from each node to each router, and no more.
+func (w *world) oneMore(ctx context.Context, t *testing.T, n int) {
+	t.Helper()
+	updates := func() map[string]int {
+		list := map[string]int{}
+		for _, r := range w.routers {
+			for _, node := range w.Nodes {
+				s, err := r.Peer(ctx, node.Name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				list[r.Name+" from "+node.Name] = s.UpdatesReceived
+			}
+		}
+		return list
+	}
+	before := updates()
+	last := make(chan time.Time, 1)
+	go func() { last <- w.lastAssigned(ctx, n+1) }()
+	if err := w.makeScaled(ctx, "scaled-more"); err != nil {
+		t.Fatal(err)
+	}
+	assigned := <-last
+	w.whole(ctx, t, n+1)
+	late := time.Since(assigned)
+	pause(ctx, t, 500*time.Millisecond) // for what should not come
+	more := 0
+	for name, now := range updates() {
+		more += now - before[name]
+		if now-before[name] != 1 {
+			t.Errorf("%d UPDATEs to %s", now-before[name], name)
+		}
+	}
+	report(t, w, fmt.Sprintf("one more Service beside %d", n), "1 UPDATE for each session", "%d UPDATEs over 6 sessions, whole %d ms after the assignment", more, late.Milliseconds())
+}
+
+// removeScaled deletes the Services, waits until nobody has an address of theirs, and starts what was stopped for them.
+func (w *world) removeScaled(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	services := w.Kubernetes.CoreV1().Services(namespace)
+	list, err := services.List(ctx, metav1.ListOptions{LabelSelector: scaled})
+	if err == nil {
+		err = inParallel(len(list.Items), func(i int) error { return services.Delete(ctx, list.Items[i].Name, metav1.DeleteOptions{}) })
+	}
+	for _, node := range w.Nodes {
+		err = errors.Join(err, node.KubeProxy.Start())
+	}
+	if err != nil {
+		t.Error(err)
+		w.spoiled = true
+	}
+}

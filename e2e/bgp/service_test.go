@@ -1,0 +1,142 @@
+package bgp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/e2e/lab"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+)
+
+const namespace = "default"
+
+// service makes sure that there is a dual-stack Service, whose only endpoint is the backend host, and returns its
+// prefixes, IPv4 first. It stays for the tests that come after.
+func (w *world) service(ctx context.Context, t *testing.T, name string) [2]netip.Prefix {
+	t.Helper()
+	if err := w.makeService(ctx, name); err != nil {
+		t.Fatal(err)
+	}
+	var list [2]netip.Prefix
+	eventually(ctx, t, "the addresses of "+name, 10*time.Second, func() error {
+		s, err := w.Kubernetes.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if len(s.Status.LoadBalancer.Ingress) != 2 {
+			return fmt.Errorf("it has %v", s.Status.LoadBalancer.Ingress)
+		}
+		for _, i := range s.Status.LoadBalancer.Ingress {
+			a := netip.MustParseAddr(i.IP)
+			family := 0
+			if a.Is6() {
+				family = 1
+			}
+			list[family] = netip.PrefixFrom(a, a.BitLen())
+		}
+		return nil
+	})
+	return list
+}
+
+func (w *world) makeService(ctx context.Context, name string) error {
+	s := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": name}, Annotations: map[string]string{"fairlead.dev/address-pool": "routed"}},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeLoadBalancer, AllocateLoadBalancerNodePorts: ptr.To(false),
+			IPFamilyPolicy: ptr.To(corev1.IPFamilyPolicyRequireDualStack),
+			Ports:          []corev1.ServicePort{{Name: "tcp", Port: 80, TargetPort: intstr.FromInt32(lab.BackendPort)}},
+		},
+	}
+	if _, err := w.Kubernetes.CoreV1().Services(namespace).Create(ctx, s, metav1.CreateOptions{}); apierrors.IsAlreadyExists(err) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return w.slices(ctx, name)
+}
+
+// slices make the backend host the endpoint of a Service.
+func (w *world) slices(ctx context.Context, name string) error {
+	for family, address := range map[discoveryv1.AddressType]netip.Addr{discoveryv1.AddressTypeIPv4: w.backend.V4, discoveryv1.AddressTypeIPv6: w.backend.V6} {
+		slice := &discoveryv1.EndpointSlice{
+			ObjectMeta: metav1.ObjectMeta{
+				Name:   name + "-" + strings.ToLower(string(family)),
+				Labels: map[string]string{discoveryv1.LabelServiceName: name, discoveryv1.LabelManagedBy: "lab"},
+			},
+			AddressType: family,
+			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{address.String()}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)}}},
+			Ports:       []discoveryv1.EndpointPort{{Name: ptr.To("tcp"), Port: ptr.To(int32(lab.BackendPort)), Protocol: ptr.To(corev1.ProtocolTCP)}},
+		}
+		if _, err := w.Kubernetes.DiscoveryV1().EndpointSlices(namespace).Create(ctx, slice, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeService deletes a Service. Its slices go with it.
+func (w *world) removeService(ctx context.Context, t *testing.T, name string) {
+	t.Helper()
+	err := w.Kubernetes.CoreV1().Services(namespace).Delete(ctx, name, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		t.Error(err)
+	}
+}
+
+// inParallel does something with each number below n, eight at a time.
+func inParallel(n int, do func(i int) error) error {
+	var workers sync.WaitGroup
+	errs := make([]error, 8)
+	for part := range errs {
+		workers.Go(func() {
+			for i := part; i < n; i += len(errs) {
+				errs[part] = errors.Join(errs[part], do(i))
+			}
+		})
+	}
+	workers.Wait()
+	return errors.Join(errs...)
+}
+
+// routed waits until the router's kernel has so many next hops for each of these prefixes.
+func routed(ctx context.Context, t *testing.T, r *lab.Router, hops int, prefixes ...netip.Prefix) {
+	t.Helper()
+	for _, p := range prefixes {
+		eventually(ctx, t, fmt.Sprintf("%d next hops of %s to %s", hops, r.Name, p), 15*time.Second, func() error {
+			list, err := r.NextHops(p)
+			if err == nil && len(list) != hops {
+				err = fmt.Errorf("it has %v", list)
+			}
+			return err
+		})
+	}
+}
+
+// others are the nodes but one.
+func (w *world) others(n *lab.Node) []*lab.Node {
+	return slices.DeleteFunc(slices.Clone(w.Nodes), func(o *lab.Node) bool { return o == n })
+}
+
+// at is port 80 of a prefix that is an address.
+func at(p netip.Prefix) netip.AddrPort { return netip.AddrPortFrom(p.Addr(), 80) }
+
+// hop is a node's address of the family of a prefix.
+func hop(n *lab.Node, p netip.Prefix) netip.Addr {
+	if p.Addr().Is6() {
+		return n.V6
+	}
+	return n.V4
+}

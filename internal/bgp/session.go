@@ -1,0 +1,557 @@
+package bgp
+
+import (
+	"bufio"
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/lb"
+)
+
+// session is what this node has with one peer. Its goroutine, in run, owns all that is not under a lock.
+type session struct {
+	name   string
+	engine *Engine
+	log    *slog.Logger
+	kick   chan struct{}
+
+	mailbox
+	shown shown
+	tally *tally
+
+	peer    Peer
+	backend backend
+	ledger  ledger
+	link    *link
+	// failures in a row, of attempts to connect and of sessions that did not last.
+	failures int
+	attempt  *time.Timer
+	dialing  context.CancelFunc // nil while not
+	dialed   chan dialed
+	accepted chan net.Conn
+	// deaf ends the wait for a passive peer; nil while there is none.
+	deaf     func()
+	watching Target // what the detector watches, zero for nothing
+}
+
+// mailbox is what others want of a session.
+type mailbox struct {
+	mu sync.Mutex
+	// want is the peer as it is to be, nil if the session is to end.
+	want *Peer
+	// dirty are the prefixes whose routes may have changed; all of them may have if everything is set.
+	dirty      map[netip.Prefix]struct{}
+	everything bool
+	// live is true while there is a connection that routes have gone to: later ones begin with everything.
+	live bool
+	// down is why BFD has found the router to be gone, empty if it has not.
+	down string
+}
+
+// link is one connection to the router, with all that hangs on it.
+type link struct {
+	conn          net.Conn
+	local, remote netip.Addr
+	relay         *relay
+	opened        chan open
+	agreed        chan struct{}
+	established   chan struct{}
+	ended         chan string
+	// router is what it said of itself, families what both have; up is since when the session is established.
+	router   *open
+	families []lb.Family
+	up       time.Time
+	// parting is true once the end has been asked for from here, and why it is no failure.
+	parting bool
+}
+
+type dialed struct {
+	conn   net.Conn
+	remote netip.Addr
+	err    error
+}
+
+func newSession(e *Engine, name string) *session {
+	s := &session{
+		name: name, engine: e, log: e.log.With("peer", name), kick: make(chan struct{}, 1), tally: &tally{},
+		dialed: make(chan dialed), accepted: make(chan net.Conn, 1), attempt: time.NewTimer(0),
+	}
+	s.shown.status = SessionStatus{Peer: name, State: Idle, Since: time.Now()}
+	s.dirty = map[netip.Prefix]struct{}{}
+	return s
+}
+
+func (s *session) wake() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// run keeps the session until it is not wanted any more, or ctx ends.
+func (s *session) run(ctx context.Context) {
+	defer s.close()
+	for {
+		var opened chan open
+		var established chan struct{}
+		var ended chan string
+		if s.link != nil {
+			opened, established, ended = s.link.opened, s.link.established, s.link.ended
+		}
+		select {
+		case <-ctx.Done():
+			s.leave()
+			return
+		case <-s.kick:
+			if s.catchUp(ctx) {
+				return
+			}
+		case <-s.attempt.C:
+			s.connect(ctx)
+		case d := <-s.dialed:
+			s.dialing()
+			s.dialing = nil
+			s.connectedTo(ctx, d)
+		case conn := <-s.accepted:
+			s.take(ctx, conn)
+		case o := <-opened:
+			s.opened(o)
+		case <-established:
+			s.established()
+		case why := <-ended:
+			s.lost(why)
+		}
+	}
+}
+
+// catchUp brings the session in line with what is wanted of it. It returns true if there is to be none.
+func (s *session) catchUp(ctx context.Context) (gone bool) {
+	s.mu.Lock()
+	want, down := s.want, s.down
+	s.down = ""
+	s.mu.Unlock()
+	if want == nil {
+		s.part(notification{code: cease, subcode: peerDeconfigured}, "the peer was removed")
+		s.await()
+		s.unwatch()
+		if s.engine.forget(s) {
+			return true
+		}
+		s.release()
+		s.peer, s.failures = Peer{}, 0
+		s.wake() // it is wanted again by now
+		return false
+	}
+	if s.peer.Name == "" {
+		s.peer = *want
+		s.schedule(0)
+	} else if c := ChangeOf(s.peer, *want); c != (Change{}) {
+		s.follow(c, *want)
+	}
+	if down != "" && s.link != nil {
+		s.part(notification{code: cease, subcode: bfdDown}, "BFD: "+down)
+	}
+	if s.link != nil && s.link.router != nil {
+		s.syncRoutes()
+	}
+	return false
+}
+
+// follow takes an edit of the peer over.
+func (s *session) follow(c Change, want Peer) {
+	before := s.peer
+	s.peer = want
+	switch {
+	case c.Reset != "":
+		s.log.Info("the session begins anew", "why", c.Reset)
+		s.hush()
+		if s.link != nil && c.Bridged && s.link.bridged() {
+			s.link.close(c.Reset)
+		} else {
+			s.part(notification{code: cease, subcode: otherConfigurationChange}, c.Reset)
+		}
+		s.await()
+		if !c.Bridged {
+			s.unwatch()
+		}
+		s.release()
+		s.failures = 0
+		s.schedule(0)
+		return
+	case c.Attempts:
+		s.hush()
+		s.failures = 0
+		s.schedule(0)
+	}
+	if c.BFD {
+		s.watch()
+	}
+	if c.Routes || before.ExtendedNextHop != want.ExtendedNextHop {
+		s.mu.Lock()
+		s.everything = true
+		s.mu.Unlock()
+	}
+}
+
+// hush ends what would bring another connection.
+func (s *session) hush() {
+	if s.deaf != nil {
+		s.deaf()
+		s.deaf = nil
+	}
+	if s.dialing != nil {
+		s.dialing()
+		s.dialing = nil
+		if d := <-s.dialed; d.conn != nil {
+			d.conn.Close()
+		}
+	}
+	select {
+	case conn := <-s.accepted:
+		conn.Close()
+	default:
+	}
+}
+
+// schedule has the next attempt made after a while.
+func (s *session) schedule(after time.Duration) { s.attempt.Reset(after) }
+
+// failed notes that an attempt failed, and why, and has the next one made after a pause.
+func (s *session) failed(err error) {
+	s.fail(err.Error(), false)
+	s.failures++
+	s.schedule(pauseAfter(s.failures, s.peer.ConnectTime, rand.Float64()))
+}
+
+// fail shows why a session went down or did not come up. The same reason once more is no news.
+func (s *session) fail(why string, wasUp bool) {
+	news := wasUp
+	s.shown.set(func(st *SessionStatus) {
+		news = news || st.LastError != why
+		st.LastError, st.LastErrorTime = why, time.Now()
+	})
+	if !wasUp && news {
+		s.log.Info("no session", "why", why)
+	}
+	if news {
+		s.engine.changed()
+	}
+}
+
+// connect begins an attempt, or waits for the router if that is its part.
+func (s *session) connect(ctx context.Context) {
+	if s.link != nil || s.dialing != nil || s.deaf != nil || s.peer.Name == "" {
+		return
+	}
+	s.shown.set(func(st *SessionStatus) { st.State = Connect })
+	ctx, s.dialing = context.WithCancel(ctx)
+	p, network, done := s.peer, s.engine.network, s.dialed
+	go func() {
+		var d dialed
+		if d.remote, d.err = s.resolve(ctx, p); d.err == nil && !p.Passive {
+			d.conn, d.err = network.dial(ctx, p, d.remote)
+		}
+		done <- d // hush and close wait for it
+	}()
+}
+
+// resolve returns where the router is; a passive one without a password need not be known beforehand.
+func (s *session) resolve(ctx context.Context, p Peer) (netip.Addr, error) {
+	if p.Passive && p.Interface != "" && p.Password == "" {
+		return netip.Addr{}, nil
+	}
+	return s.engine.network.resolve(ctx, p)
+}
+
+func (s *session) connectedTo(ctx context.Context, d dialed) {
+	switch {
+	case d.err != nil:
+		s.shown.set(func(st *SessionStatus) { st.State = Active })
+		s.failed(d.err)
+	case d.conn != nil:
+		s.begin(ctx, d.conn, d.remote)
+	default:
+		s.await179(d.remote)
+	}
+}
+
+// await179 waits for a router that connects itself.
+func (s *session) await179(remote netip.Addr) {
+	stop, err := s.engine.network.listen(s.peer, remote, func(conn net.Conn) {
+		select {
+		case s.accepted <- conn:
+		default: // the one before is not even looked at yet
+			conn.Close()
+		}
+	})
+	s.shown.set(func(st *SessionStatus) { st.State = Active })
+	if err != nil {
+		s.failed(err)
+		return
+	}
+	s.deaf = stop
+	if remote.IsValid() {
+		s.shown.set(func(st *SessionStatus) { st.Address = remote })
+	}
+}
+
+// take takes a connection of a passive peer. One that is established is not given up for it, unless the router has
+// agreed to graceful restart: then it is one that has restarted unseen (RFC 4724 section 4.2).
+func (s *session) take(ctx context.Context, conn net.Conn) {
+	if s.link != nil {
+		if !s.link.up.IsZero() && !s.link.bridged() {
+			go func() {
+				_ = conn.SetDeadline(time.Now().Add(farewell))
+				_, _ = conn.Write(notification{code: cease, subcode: collisionResolution}.message())
+				conn.Close()
+			}()
+			return
+		}
+		s.link.close("the router has opened another connection")
+		s.await()
+	}
+	s.begin(ctx, conn, addressOf(conn.RemoteAddr()))
+}
+
+// bridged tells whether the router keeps forwarding when the connection is closed without a word.
+func (l *link) bridged() bool {
+	return l.router != nil && l.router.restart && l.relay.talk.peer.GracefulRestart
+}
+
+// begin has a session opened on a connection.
+func (s *session) begin(ctx context.Context, conn net.Conn, remote netip.Addr) {
+	if s.backend == nil {
+		b, err := s.engine.launch(s.peer, s.log)
+		if err != nil {
+			conn.Close()
+			s.failed(err)
+			return
+		}
+		s.backend = b
+	}
+	l := &link{
+		conn: conn, local: addressOf(conn.LocalAddr()), remote: remote,
+		opened: make(chan open), agreed: make(chan struct{}), established: make(chan struct{}, 1), ended: make(chan string, 1),
+	}
+	server, buffered, err := s.backend.attach(ctx, s.peer)
+	if err != nil {
+		conn.Close()
+		s.failed(err)
+		return
+	}
+	s.link = l
+	l.start(s.peer, server, buffered, s.tally)
+	s.shown.set(func(st *SessionStatus) { st.State, st.Address, st.Local = OpenSent, l.remote, l.local })
+	s.watch()
+}
+
+// start has the relay run.
+func (l *link) start(p Peer, server net.Conn, buffered *bufio.Reader, t *tally) {
+	r := newRelay(p, l.conn, server, buffered, t)
+	r.opened = func(o open) error {
+		for _, step := range []func() bool{
+			func() bool {
+				select {
+				case l.opened <- o:
+					return true
+				case <-r.done:
+					return false
+				}
+			},
+			func() bool {
+				select {
+				case <-l.agreed:
+					return true
+				case <-r.done:
+					return false
+				}
+			},
+		} {
+			if !step() {
+				return net.ErrClosed
+			}
+		}
+		return nil
+	}
+	r.established = func() {
+		t.begin()
+		l.established <- struct{}{}
+	}
+	l.relay = r
+	go func() { l.ended <- r.run() }()
+}
+
+// close ends a connection without Cease, so that a router with graceful restart goes on forwarding.
+func (l *link) close(why string) {
+	l.parting = true
+	l.relay.finish(why, nil)
+}
+
+// part ends a connection with last words, which are on their way when await returns.
+func (s *session) part(n notification, why string) {
+	if s.link != nil && !s.link.parting {
+		s.link.parting = true
+		go s.link.relay.finish(why, n.message())
+	}
+}
+
+// await waits for the end of a connection whose end was asked for.
+func (s *session) await() {
+	if s.link != nil {
+		s.lost(<-s.link.ended)
+	}
+}
+
+// opened takes in what the router says of itself, and has GoBGP know the routes before the session is established: so
+// they go out together.
+func (s *session) opened(o open) {
+	l := s.link
+	l.router, l.families = &o, common(s.peer.Families, o.families)
+	s.shown.set(func(st *SessionStatus) {
+		st.State, st.PeerASN, st.RouterID, st.GracefulRestart = OpenConfirm, o.asn, o.id, o.restart && s.peer.GracefulRestart
+	})
+	s.mu.Lock()
+	s.everything, s.live = true, true
+	s.mu.Unlock()
+	s.syncRoutes()
+	close(l.agreed)
+}
+
+func (s *session) established() {
+	l := s.link
+	l.up = time.Now()
+	l.relay.mu.Lock()
+	hold := l.relay.talk.holdTime
+	l.relay.mu.Unlock()
+	s.shown.set(func(st *SessionStatus) {
+		st.State, st.Since, st.HoldTime, st.Families, st.Advertised = Established, l.up, hold, l.families, s.ledger.size()
+		st.Established++
+	})
+	s.log.Info("session established", "address", l.remote, "asn", l.router.asn, "hold", hold, "families", familyNames(l.families),
+		"prefixes", s.ledger.size())
+	s.engine.changed()
+}
+
+// lost takes in that a connection is gone, and why.
+func (s *session) lost(why string) {
+	l := s.link
+	s.link = nil
+	s.backend.detach()
+	s.mu.Lock()
+	s.live = false
+	clear(s.dirty)
+	s.mu.Unlock()
+	wasUp, stable := !l.up.IsZero(), time.Since(l.up) >= steady
+	s.shown.set(func(st *SessionStatus) {
+		st.State, st.Local, st.HoldTime, st.Families, st.Advertised, st.GracefulRestart = Active, netip.Addr{}, 0, nil, 0, false
+		if wasUp {
+			st.Since = time.Now()
+		}
+	})
+	if wasUp && stable || l.parting {
+		s.failures = 0
+	} else {
+		s.failures++
+	}
+	if wasUp {
+		s.log.Warn("session lost", "why", why)
+	}
+	s.fail(why, wasUp)
+	if s.deaf != nil && s.peer.Interface != "" {
+		s.deaf() // the router may come back with another address
+		s.deaf = nil
+	}
+	s.schedule(pauseAfter(s.failures, s.peer.ConnectTime, rand.Float64()))
+}
+
+// syncRoutes brings what GoBGP advertises in line with the table.
+func (s *session) syncRoutes() {
+	l := s.link
+	s.mu.Lock()
+	dirty, everything := s.dirty, s.everything
+	s.dirty, s.everything = map[netip.Prefix]struct{}{}, false
+	s.mu.Unlock()
+	if len(dirty) == 0 && !everything {
+		return
+	}
+	c := hopContext{peer: s.peer, local: l.local, families: l.families}
+	c.peer.ExtendedNextHop = (s.peer.ExtendedNextHop || s.peer.Interface != "") && l.router.extendedNextHop
+	c.internal = l.router.asn == s.peer.ASN
+	var advertise []path
+	var withdraw []netip.Prefix
+	if everything {
+		advertise, withdraw = s.ledger.all(c, s.engine.routes(s.name))
+	} else {
+		advertise, withdraw = s.ledger.some(c, dirty, s.engine.routeOf(s.name))
+	}
+	if len(advertise)+len(withdraw) > 0 {
+		if err := s.backend.change(advertise, withdraw); err != nil {
+			s.log.Error("cannot bring routes in line", "err", err)
+		}
+	}
+	s.shown.set(func(st *SessionStatus) {
+		if st.WithoutNextHop = s.ledger.hopless; st.State == Established {
+			st.Advertised = s.ledger.size()
+		}
+	})
+}
+
+// watch has the router watched by BFD, if it is to be and the addresses are known.
+func (s *session) watch() {
+	d := s.engine.detector
+	switch {
+	case d == nil:
+	case s.peer.BFD == nil:
+		s.unwatch()
+	case s.link != nil:
+		t := Target{Remote: s.link.remote, Local: s.link.local, Device: s.peer.device(), BFD: *s.peer.BFD}
+		t.MultiHop = s.peer.multiHop(s.engine.network.connected(t.Remote))
+		if t != s.watching {
+			d.Watch(s.name, t)
+			s.watching = t
+		}
+	case s.watching != Target{}:
+		s.watching.BFD = *s.peer.BFD
+		d.Watch(s.name, s.watching)
+	}
+}
+
+func (s *session) unwatch() {
+	if s.watching != (Target{}) {
+		s.engine.detector.Unwatch(s.name)
+		s.watching = Target{}
+	}
+}
+
+// leave ends the session as the speaker stops: without a word if the router keeps forwarding, else with Cease.
+func (s *session) leave() {
+	s.hush()
+	if s.link == nil {
+		return
+	}
+	if s.link.bridged() {
+		s.link.close("the speaker stops")
+	} else {
+		s.part(notification{code: cease, subcode: administrativeShutdown}, "the speaker stops")
+	}
+	s.await()
+}
+
+func (s *session) release() {
+	if s.backend != nil {
+		s.backend.release()
+		s.backend = nil
+	}
+	s.ledger = ledger{}
+}
+
+func (s *session) close() {
+	s.attempt.Stop()
+	s.hush()
+	s.release()
+}

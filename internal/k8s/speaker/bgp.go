@@ -1,0 +1,288 @@
+package speaker
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
+	"github.com/fairlead-lb/fairlead/internal/bgp"
+	"github.com/fairlead-lb/fairlead/internal/k8s"
+	"github.com/fairlead-lb/fairlead/internal/lb"
+	"go4.org/netipx"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// BGP is what a Speaker tells a bgp.Engine, and asks it.
+type BGP interface {
+	SetPeer(bgp.Peer)
+	RemovePeer(name string)
+	SetOrigins(netip.Addr, []bgp.Origin)
+	SetPhase(bgp.Phase)
+	Status() []bgp.SessionStatus
+}
+
+// routing is what the speaker knows, and has told the engine, of BGP.
+type routing struct {
+	engine BGP
+
+	peers, advertisements, profiles, communities, passwords *k8s.Watch
+	// passwordOf returns the password that a Secret holds.
+	passwordOf func(secret string) (bgp.Password, error)
+
+	// The rest is the loop's alone, but for problems, which Speaker.mu guards.
+	read       map[string]*k8s.BGPPeer // each in its last good form
+	unreadable map[string]error        // those whose newest form is not good, and why
+	told       map[string]bgp.Peer
+	problems   map[string]problem
+	adverts    []*routeAdvert // by name
+	aliases    k8s.Aliases
+	spaces     map[string]*netipx.IPSet // of pools
+	origins    map[netip.Addr][]bgp.Origin
+	departure  departure
+	departing  *time.Timer // for the end of Leaving
+	toldPhase  bgp.Phase
+}
+
+func newRouting(c Config) *routing {
+	r := &routing{
+		engine: c.BGP,
+		peers:  k8s.WatchBGPPeers(c.Cluster, c.Log), advertisements: k8s.WatchBGPAdvertisements(c.Cluster, c.Log),
+		profiles: k8s.WatchBFDProfiles(c.Cluster, c.Log), communities: k8s.WatchCommunities(c.Cluster, c.Log),
+		passwords: k8s.WatchPasswords(c.Cluster, c.Namespace, c.Log),
+		read:      map[string]*k8s.BGPPeer{}, unreadable: map[string]error{}, told: map[string]bgp.Peer{}, problems: map[string]problem{},
+		spaces: map[string]*netipx.IPSet{}, origins: map[netip.Addr][]bgp.Origin{}, departure: newDeparture(),
+	}
+	if r.engine == nil {
+		r.engine = nobody{}
+	}
+	r.passwordOf = func(secret string) (bgp.Password, error) {
+		object, exists, _ := r.passwords.GetStore().GetByKey(lb.Key{Namespace: c.Namespace, Name: secret}.String())
+		if !exists {
+			return "", noSecret(c.Namespace, secret)
+		}
+		return k8s.Password(object.(*corev1.Secret))
+	}
+	return r
+}
+
+func (r *routing) watches() []*k8s.Watch {
+	return []*k8s.Watch{r.peers, r.advertisements, r.profiles, r.communities, r.passwords}
+}
+
+// prepareBGP tells the engine of what the watches know, but for the addresses. Nodes and pools are known by now.
+func (s *Speaker) prepareBGP() {
+	r := s.routing
+	for _, o := range r.peers.GetStore().List() {
+		r.readPeer(o.(*v1alpha1.BGPPeer))
+	}
+	s.readCommunities()
+	for _, o := range r.advertisements.GetStore().List() {
+		s.readRoutes(o.(*v1alpha1.BGPAdvertisement))
+	}
+	s.setPeers()
+	s.setPhase()
+}
+
+// setBGPPeer takes note of a BGPPeer, and brings the sessions in line: another one may have stood back for it.
+func (s *Speaker) setBGPPeer(key lb.Key) {
+	if object, exists, _ := s.routing.peers.GetStore().GetByKey(key.Name); exists {
+		s.routing.readPeer(object.(*v1alpha1.BGPPeer))
+	} else {
+		delete(s.routing.read, key.Name)
+		delete(s.routing.unreadable, key.Name)
+	}
+	s.setPeers()
+}
+
+func (r *routing) readPeer(object *v1alpha1.BGPPeer) {
+	peer, err := k8s.ReadBGPPeer(object)
+	if err != nil {
+		r.unreadable[object.Name] = err
+		return
+	}
+	delete(r.unreadable, object.Name)
+	r.read[object.Name] = peer
+}
+
+// setPeers brings the sessions in line with all that they depend on. Peers are few: the engine is told of those
+// that differ alone.
+func (s *Speaker) setPeers() {
+	r := s.routing
+	n, known := s.known[s.config.Node]
+	in := outlook{
+		node: s.config.Node, known: known, labels: n.labels, addresses: n.addresses,
+		peers: slices.Collect(maps.Values(r.read)), unreadable: r.unreadable, profiles: map[string]bgp.BFD{},
+		password: r.passwordOf, before: r.told,
+	}
+	k8s.BGPPeersByAge(in.peers)
+	for _, o := range r.profiles.GetStore().List() {
+		profile := o.(*v1alpha1.BFDProfile)
+		in.profiles[profile.Name] = k8s.BFD(profile)
+	}
+	sessions, problems := in.sessions()
+	now := map[string]bgp.Peer{}
+	for _, p := range sessions {
+		now[p.Name] = p
+	}
+	// A session that goes may be the same, to the router, as one that comes.
+	for _, name := range slices.Sorted(maps.Keys(r.told)) {
+		if _, stays := now[name]; !stays {
+			r.engine.RemovePeer(name)
+		}
+	}
+	for _, p := range sessions {
+		if before, known := r.told[p.Name]; !known || !before.Equal(p) {
+			r.engine.SetPeer(p)
+		}
+	}
+	r.told = now
+	s.setProblems(problems)
+}
+
+// setProblems takes note of what keeps sessions from being as their BGPPeers say.
+func (s *Speaker) setProblems(problems map[string]problem) {
+	before := s.routing.problems
+	s.mu.Lock()
+	s.routing.problems = problems
+	s.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(problems)) {
+		if p := problems[name]; before[name] != p {
+			s.config.Log.Warn("a BGP session is not as its BGPPeer says", "peer", name, "reason", p.reason, "problem", p.message)
+		}
+	}
+	s.SessionsChanged()
+}
+
+// setRoutes brings the engine in line with a BGPAdvertisement, and then looks at all Services: any of them may be
+// covered now, or no longer.
+func (s *Speaker) setRoutes(key lb.Key) {
+	object, exists, _ := s.routing.advertisements.GetStore().GetByKey(key.Name)
+	if exists && !s.readRoutes(object.(*v1alpha1.BGPAdvertisement)) {
+		return
+	}
+	if !exists {
+		s.routing.adverts = slices.DeleteFunc(s.routing.adverts, func(a *routeAdvert) bool { return a.Name == key.Name })
+	}
+	s.setAllServices()
+}
+
+// readRoutes takes note of an advertisement. It tells whether it could be read: if not, the last good form stays
+// in force.
+func (s *Speaker) readRoutes(object *v1alpha1.BGPAdvertisement) bool {
+	read, err := k8s.ReadBGPAdvertisement(object)
+	if err != nil {
+		s.config.Log.Error("an advertisement cannot be read", "advertisement", object.Name, "error", err)
+		return false
+	}
+	r := s.routing
+	a := &routeAdvert{BGPAdvertisement: read}
+	a.attributes, _ = read.Attributes(r.aliases) // the controller tells of those that there are not
+	n, known := s.known[s.config.Node]
+	a.here = known && a.Allows(n.labels)
+	i, found := slices.BinarySearchFunc(r.adverts, a.Name, func(x *routeAdvert, name string) int { return strings.Compare(x.Name, name) })
+	if found {
+		r.adverts[i] = a
+	} else {
+		r.adverts = slices.Insert(r.adverts, i, a)
+	}
+	return true
+}
+
+// setCommunities takes note of all Communities. It looks at the Services if what is advertised differs.
+func (s *Speaker) setCommunities() {
+	s.readCommunities()
+	changed := false
+	for _, a := range s.routing.adverts {
+		attributes, _ := a.Attributes(s.routing.aliases)
+		changed = changed || !attributes.Equal(a.attributes)
+		a.attributes = attributes
+	}
+	if changed {
+		s.setAllServices()
+	}
+}
+
+func (s *Speaker) readCommunities() {
+	var objects []*v1alpha1.Community
+	for _, o := range s.routing.communities.GetStore().List() {
+		objects = append(objects, o.(*v1alpha1.Community))
+	}
+	s.routing.aliases, _ = k8s.ReadCommunities(objects)
+}
+
+// nodeChanged brings BGP in line with this node's own object.
+func (s *Speaker) nodeChanged() {
+	n, known := s.known[s.config.Node]
+	changed := false
+	for _, a := range s.routing.adverts {
+		here := known && a.Allows(n.labels)
+		changed = changed || here != a.here
+		a.here = here
+	}
+	if changed {
+		s.setAllServices()
+	}
+	s.setPeers()
+	s.setPhase()
+}
+
+// setOrigins tells the engine why an address is advertised, if that has changed.
+func (s *Speaker) setOrigins(address netip.Addr, now []bgp.Origin) {
+	r := s.routing
+	before := r.origins[address]
+	if slices.EqualFunc(before, now, sameOrigin) {
+		return
+	}
+	if len(now) == 0 {
+		delete(r.origins, address)
+	} else {
+		r.origins[address] = now
+	}
+	r.engine.SetOrigins(address, now)
+}
+
+// setPhase tells the engine how far this node is with leaving service, and sees to it that this is done again in
+// time.
+func (s *Speaker) setPhase() {
+	r := s.routing
+	barred := s.barredFor(s.config.Node)
+	n, known := s.known[s.config.Node]
+	if !known {
+		barred = noNode
+	}
+	again := r.departure.look(n.ready, barred, time.Now())
+	if r.departing != nil {
+		r.departing.Stop()
+	}
+	if !again.IsZero() {
+		r.departing = time.AfterFunc(time.Until(again), func() { s.queue.Add(item{kind: kindPhase}) })
+	}
+	if phase := r.departure.phase; phase != r.toldPhase {
+		r.toldPhase = phase
+		r.engine.SetPhase(phase)
+		if len(r.told) > 0 {
+			s.config.Log.Info(phaseWords[phase], "barred", barred)
+		}
+	}
+}
+
+// noNode is what a node is barred for that the API server does not know.
+const noNode = "there is no such Node"
+
+var phaseWords = map[bgp.Phase]string{
+	bgp.Serving: "routes are advertised",
+	bgp.Leaving: "routes are advertised with GRACEFUL_SHUTDOWN, and withdrawn soon",
+	bgp.Gone:    "routes are withdrawn",
+}
+
+// nobody is an engine that does nothing.
+type nobody struct{}
+
+func (nobody) SetPeer(bgp.Peer)                    {}
+func (nobody) RemovePeer(string)                   {}
+func (nobody) SetOrigins(netip.Addr, []bgp.Origin) {}
+func (nobody) SetPhase(bgp.Phase)                  {}
+func (nobody) Status() []bgp.SessionStatus         { return nil }
