@@ -191,11 +191,7 @@ func (c *core) advance(now time.Time, late time.Duration, received int) {
 		late = max(late, c.timing.Interval) // what would save a session may wait
 	}
 	extra := c.late.widen(c.timing, now)
-	// One draw for all: so packets that once went out together do again, and the process wakes once for all of
-	// them. What is due soon goes along; the jitter keeps above the least of 0.75 by as much.
-	const along = 1. / 16
-	slack := time.Duration(float64(c.timing.Interval) * along)
-	jitter := 1 - (.25-along)*c.jitter()
+	slack, jitter := c.timing.Interval/along, jitterOf(c.jitter())
 	for _, p := range c.sorted {
 		p.session.widen(extra)
 		silence, up := now.Sub(p.session.heard), p.session.state == Up

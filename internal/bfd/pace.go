@@ -46,6 +46,14 @@ func (p *pace) arrived(at, now time.Time) time.Time {
 	return at
 }
 
+// One draw of jitter is for all sessions: so packets that once went out together do again, and the process wakes once
+// for all of them. What is due soon, within this part of its interval, goes along; the jitter keeps above the least
+// of 0.75 (RFC 5880 section 6.8.7) by as much.
+const along = 16
+
+// jitterOf is the factor for the interval from a draw of [0,1).
+func jitterOf(draw float64) float64 { return 1 - (.25-1./along)*draw }
+
 // look is when to look again.
 func (p *pace) look(now time.Time) time.Time {
 	switch {

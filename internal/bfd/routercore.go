@@ -226,6 +226,7 @@ func (r *router) hears(a arrival) bool {
 // advance does what is due, by a clock that fired late, after so many datagrams were received.
 func (c *routerCore) advance(now time.Time, late time.Duration, received int) {
 	c.read(received, now)
+	jitter := jitterOf(c.jitter())
 	for _, r := range c.sorted {
 		s, late := r.session, late
 		if c.more {
@@ -238,7 +239,7 @@ func (c *routerCore) advance(now time.Time, late time.Duration, received int) {
 				c.happened(r, silence, now)
 			}
 		}
-		if p, ok := s.transmit(now, 0, 1-c.jitter()/4); ok {
+		if p, ok := s.transmit(now, s.period()/along, jitter); ok {
 			c.send(r, p)
 		}
 	}

@@ -151,15 +151,18 @@ func TestRouterSessionEnds(t *testing.T) {
 				time.AfterFunc(tt.first-betweenThem/2, func() { w.separate(a, b, true) })
 				time.AfterFunc(tt.first+betweenThem*3/2, func() { w.separate(a, b, false) })
 				tt.end(a)
-				after(280*time.Millisecond - time.Since(began)) // sooner than a failure would be noticed
+				after(tt.first + 2*betweenThem + lookEvery + time.Millisecond - time.Since(began)) // sooner than a failure would be noticed
 				e := b.alone()
 				if e.Up || !e.AdminDown || e.Diagnostic != NeighborSignaledDown || e.Remote != AdministrativelyDown || e.Why() != "the router ended its BFD session" {
 					t.Errorf("reported %+v", e)
 				}
 				ends := 0
 				for _, p := range w.sent(a, began) {
-					if p.state == AdminDown {
-						ends++
+					if p.state != AdminDown {
+						continue
+					}
+					if ends++; p.at.Sub(began) < tt.first {
+						t.Errorf("the first after %s", p.at.Sub(began))
 					}
 				}
 				if ends != goodbyes {

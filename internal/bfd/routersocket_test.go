@@ -132,13 +132,13 @@ func (c *cable) unplug() {
 // live is Routers on real sockets, and what they report.
 type live struct {
 	*Routers
-	t      *testing.T
+	t      testing.TB
 	events chan RouterEvent
 	stop   func()
 }
 
 // live starts Routers here, or at the router's.
-func (c *cable) live(t *testing.T, there bool) *live {
+func (c *cable) live(t testing.TB, there bool) *live {
 	l := &live{t: t, events: make(chan RouterEvent, 64)}
 	l.Routers = NewRouters(RoutersConfig{
 		Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Changed: func(e RouterEvent) { l.events <- e },

@@ -21,7 +21,13 @@ type network interface {
 }
 
 // dialPatience is for how long a router may take to answer a connection request.
-const dialPatience = 5 * time.Second
+func (p Peer) dialPatience() time.Duration {
+	const most = 5 * time.Second
+	if p.ConnectTime <= 0 {
+		return most
+	}
+	return min(most, max(p.ConnectTime, minPause))
+}
 
 // internal tells whether a peer is of this node's AS.
 func (p Peer) internal() bool { return p.PeerASN == p.ASN }

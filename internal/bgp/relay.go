@@ -296,6 +296,9 @@ func (r *relay) feed(b []byte) error {
 
 // errorWords shortens an error of a connection to what a user does not know yet.
 func errorWords(err error) string {
+	if isTimeout(err) {
+		return "timed out"
+	}
 	var operation *net.OpError
 	if errors.As(err, &operation) {
 		err = operation.Err // without the addresses
@@ -304,8 +307,10 @@ func errorWords(err error) string {
 	if errors.As(err, &call) {
 		err = call.Err
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) {
-		return "timed out"
-	}
 	return err.Error()
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }

@@ -338,6 +338,9 @@ func (s *session) begin(ctx context.Context, conn net.Conn, remote netip.Addr) {
 		conn: conn, local: addressOf(conn.LocalAddr()), remote: remote,
 		opened: make(chan open), agreed: make(chan struct{}), established: make(chan struct{}, 1), ended: make(chan string, 1),
 	}
+	if l.remote.Zone() != "" {
+		l.local = l.local.WithZone(l.remote.Zone())
+	}
 	server, buffered, err := s.backend.attach(ctx, s.peer)
 	if err != nil {
 		conn.Close()

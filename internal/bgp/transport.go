@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"strconv"
 	"sync"
 	"syscall"
@@ -34,7 +33,7 @@ func (k *kernel) dial(ctx context.Context, p Peer, remote netip.Addr) (net.Conn,
 		return nil, fmt.Errorf("connecting to %s: %w", to, err)
 	}
 	d := net.Dialer{
-		Timeout:         min(dialPatience, max(p.ConnectTime, minPause)),
+		Timeout:         p.dialPatience(),
 		KeepAliveConfig: keepAlive(p),
 		Control: func(_, _ string, raw syscall.RawConn) error {
 			return control(raw, func(fd int) error {
@@ -54,7 +53,7 @@ func (k *kernel) dial(ctx context.Context, p Peer, remote netip.Addr) (net.Conn,
 	conn, err := d.DialContext(ctx, "tcp", netip.AddrPortFrom(numeric, p.Port).String())
 	if err != nil {
 		words := fmt.Sprintf("connecting to %s: %s", to, errorWords(err))
-		if errors.Is(err, os.ErrDeadlineExceeded) && p.Password != "" {
+		if isTimeout(err) && p.Password != "" {
 			words += " (also if the router has another password)" // RFC 2385 section 2: it says nothing then
 		}
 		return nil, errors.New(words)

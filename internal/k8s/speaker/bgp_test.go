@@ -177,7 +177,7 @@ func TestPeersAreBroughtInLine(t *testing.T) {
 	bad := bgpPeer("b", 2, func(s *v1alpha1.BGPPeerSpec) { s.MyASN = 0 })
 	w.peer(bad)
 	w.expect("the last good form stays")
-	if p := w.sessions(); len(p) != 2 || p[0].Reason != v1alpha1.BGPSessionInvalidSpec || p[1].Reason != v1alpha1.BGPSessionNoSecret {
+	if p := w.sessions(); len(p) != 2 || p[0].Reason != v1alpha1.BGPSessionInvalidSpec || p[1].Reason != v1alpha1.BGPSessionNoSecret || p[1].Address != "192.0.2.3" {
 		t.Errorf("sessions: %+v", p)
 	}
 	if err := w.nodes.GetStore().Delete(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}); err != nil {

@@ -25,7 +25,15 @@ func (s *Speaker) sessions() []v1alpha1.BGPSessionStatus {
 	s.mu.Lock()
 	problems := s.routing.problems // never changed, only replaced
 	s.mu.Unlock()
-	return bgpSessions(s.routing.engine.Status(), problems)
+	list := bgpSessions(s.routing.engine.Status(), problems)
+	for i := range list {
+		object, exists, _ := s.routing.peers.GetStore().GetByKey(list[i].Peer)
+		// The engine knows of the address that it last had a connection with.
+		if exists && list[i].State != v1alpha1.BGPSessionEstablished {
+			list[i].Address = cmp.Or(object.(*v1alpha1.BGPPeer).Spec.PeerAddress, list[i].Address)
+		}
+	}
+	return list
 }
 
 // bgpSessions puts into the API's form what the engine shows, and the sessions that could not be opened.
