@@ -54,7 +54,8 @@ type BFDProfileSpec struct {
 	PassiveMode bool `json:"passiveMode,omitempty"`
 
 	// MinimumTTL is the lowest TTL that a control packet of a multi-hop session may arrive with (RFC 5883
-	// section 5). Single-hop sessions always ask for 255 (RFC 5881 section 5). Default 254.
+	// section 5). Single-hop sessions always ask for 255 (RFC 5881 section 5). Default 254. BIRD sends
+	// with 64: give 64 less the hops between.
 	//
 	// +optional
 	// +kubebuilder:default=254

@@ -19,10 +19,11 @@ const (
 	reasonContradiction  = "GracefulRestartWithBFD"
 )
 
-// contradiction is said of a peer that has both. A speaker that is told to stop says AdminDown before, so that
-// the router's BFD does not see a failure (RFC 5882 section 4.3); one that crashes cannot.
+// contradiction is said of a peer that has both. A speaker that is told to stop closes its BGP sessions and then says
+// AdminDown, so that the router's BFD sees no failure (RFC 5882 section 4.3); one that crashes cannot. FRR understands
+// it by itself, BIRD drops the routes unless it is told not to.
 const contradiction = "spec.enableGracefulRestart and spec.bfdProfile contradict each other where a speaker crashes: the router's BFD " +
-	"notices, and the routes go at once; in a planned restart they stay"
+	"notices, and the routes go at once; in a planned restart they stay (with BIRD if it has \"bfd graceful\")"
 
 // peerState is what the controller knows of a peer.
 type peerState struct {
