@@ -80,7 +80,7 @@ generate: ## Regenerate clients, CRDs and manifests/fairlead.yaml
 
 .PHONY: verify
 verify: ## Fail on stale files, formatting, forbidden imports, a plugin for Linux only
-	@! go list -deps ./internal/allocator ./internal/layer2 ./internal/bfd ./internal/gossip ./internal/lb ./internal/daemon | grep k8s.io || \
+	@! go list -deps ./internal/allocator ./internal/layer2 ./internal/bgp ./internal/bfd ./internal/gossip ./internal/lb ./internal/daemon | grep k8s.io || \
 	  { echo "only api/, internal/k8s and internal/generated may import Kubernetes"; exit 1; }
 	@dirty=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
 	  [ -z "$$dirty" ] || { echo "not gofmt-clean:"; echo "$$dirty"; exit 1; }

@@ -22,7 +22,10 @@ import (
 // askPatience is for how long routers may take to answer; RFC 4861 section 6.2.6 lets them wait for half a second.
 const askPatience = time.Second
 
-var allRouters = netip.MustParseAddr("ff02::2")
+var (
+	allNodes   = netip.MustParseAddr("ff02::1")
+	allRouters = netip.MustParseAddr("ff02::2")
+)
 
 func (k *kernel) resolve(ctx context.Context, p Peer) (netip.Addr, error) {
 	if p.Interface == "" {
@@ -89,7 +92,8 @@ func routerOf(table []netlink.Neigh, own []netip.Addr) (router netip.Addr, ok bo
 }
 
 // ask finds the router on a link by asking for Router Advertisements (RFC 4861 section 6.3.7). Not every router that
-// speaks BGP sends these, but all are in the group of all routers: so it is pinged, too.
+// speaks BGP sends these, but all are in the group of all routers: so it is pinged, too. It also tells the router of
+// this node, since FRR's bgpd has an unnumbered peer only once its zebra has had a Router Advertisement of it.
 func ask(ctx context.Context, link *net.Interface, own []netip.Addr) (netip.Addr, error) {
 	socket, err := icmp.ListenPacket("ip6:ipv6-icmp", own[0].WithZone(strconv.Itoa(link.Index)).String())
 	if err != nil {
@@ -107,19 +111,27 @@ func ask(ctx context.Context, link *net.Interface, own []netip.Addr) (netip.Addr
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	solicitation := &ndp.RouterSolicitation{}
+	var options []ndp.Option
 	if len(link.HardwareAddr) == 6 {
-		solicitation.Options = []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: link.HardwareAddr}}
+		options = []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: link.HardwareAddr}}
 	}
-	rs, err := ndp.MarshalMessage(solicitation)
+	rs, err := ndp.MarshalMessage(&ndp.RouterSolicitation{Options: options})
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	// Of no lifetime: nobody is to take this node for its default router.
+	ra, err := ndp.MarshalMessage(&ndp.RouterAdvertisement{Options: options})
 	if err != nil {
 		return netip.Addr{}, err
 	}
 	echo := []byte{byte(ipv6.ICMPTypeEchoRequest), 0, 0, 0, 0, 0, 0, 0}
-	to := &net.IPAddr{IP: allRouters.AsSlice(), Zone: strconv.Itoa(link.Index)}
-	for _, b := range [][]byte{rs, echo} {
-		if _, err := conn.WriteTo(b, nil, to); err != nil {
-			return netip.Addr{}, err
+	for _, m := range []struct {
+		b  []byte
+		to netip.Addr
+	}{{ra, allNodes}, {rs, allRouters}, {echo, allRouters}} {
+		to := &net.IPAddr{IP: m.to.AsSlice(), Zone: strconv.Itoa(link.Index)}
+		if _, err := conn.WriteTo(m.b, nil, to); err != nil {
+			return netip.Addr{}, errors.New("sending on it: " + errorWords(err))
 		}
 	}
 	deadline := time.Now().Add(askPatience)

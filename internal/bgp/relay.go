@@ -22,6 +22,8 @@ const (
 	// agreed on, and if there is none (RFC 9687 section 3.1).
 	openingPatience = time.Minute
 	endlessPatience = 8 * time.Minute
+	// stallTime is for how long a write may take before the router counts as slow.
+	stallTime = 50 * time.Millisecond
 )
 
 // relay carries a conversation between the connection to a router and the one to a GoBGP server.
@@ -41,9 +43,9 @@ type relay struct {
 	// writing is held by who writes to the router; broken is true once a message was sent in part.
 	writing sync.Mutex
 	broken  bool
-	// blocked is true while the router does not take in what it is sent.
-	blocked atomic.Bool
-	done    chan struct{}
+	// since is when the write to the router began that has not ended yet, in Unix nanoseconds; 0 for none.
+	since atomic.Int64
+	done  chan struct{}
 }
 
 func newRelay(p Peer, router, server net.Conn, fromServer *bufio.Reader, t *tally) *relay {
@@ -168,9 +170,9 @@ func (r *relay) send(b []byte, patience time.Duration) error {
 	if !r.set(r.router.SetWriteDeadline, time.Now().Add(patience)) {
 		return net.ErrClosed
 	}
-	r.blocked.Store(true)
+	r.since.Store(time.Now().UnixNano())
 	_, err := r.router.Write(b)
-	r.blocked.Store(false)
+	r.since.Store(0)
 	if err != nil {
 		r.broken = true
 		words := "sending to the router: " + errorWords(err)
@@ -267,8 +269,15 @@ func (r *relay) due(now time.Time) (b []byte) {
 	return append(b[:len(b):len(b)], r.asked(now)...)
 }
 
+// stalled tells whether the router does not take in what it is sent. Then GoBGP is not to get more to send, since it
+// would keep all of it in memory.
+func (r *relay) stalled(now time.Time) bool {
+	since := r.since.Load()
+	return since != 0 && now.Sub(time.Unix(0, since)) > stallTime
+}
+
 func (r *relay) asked(now time.Time) []byte {
-	if r.blocked.Load() {
+	if r.stalled(now) {
 		return nil
 	}
 	r.mu.Lock()

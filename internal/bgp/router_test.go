@@ -28,6 +28,7 @@ type testRouter struct {
 	holdTime uint16
 	// capabilities besides the 4-octet AS number and route refresh.
 	capabilities []bgp.ParameterCapabilityInterface
+	serializing  sync.Mutex
 	silent       bool // it keeps no routes, and counts only
 	connections  chan *connection
 }
@@ -36,10 +37,12 @@ type testRouter struct {
 type connection struct {
 	net.Conn
 	router *testRouter
-	mu     sync.Mutex
-	open   *bgp.BGPOpen
-	rib    map[string]string
-	tape   []string
+	// reading is held while the router is to read nothing.
+	reading sync.Mutex
+	mu      sync.Mutex
+	open    *bgp.BGPOpen
+	rib     map[string]string
+	tape    []string
 	// updates counts UPDATEs but for End-of-RIB.
 	updates int
 	// routesSeen counts what a silent router was advertised.
@@ -104,11 +107,19 @@ func (r *testRouter) next() *connection {
 }
 
 func (c *connection) send(m *bgp.BGPMessage) {
+	c.router.serializing.Lock() // which writes to capabilities
 	b, err := m.Serialize()
+	c.router.serializing.Unlock()
 	if err != nil {
 		c.router.t.Error(err)
 	}
 	_, _ = c.Write(b)
+}
+
+// stall has the router read nothing any more.
+func (c *connection) stall() {
+	c.reading.Lock()
+	c.router.t.Cleanup(c.reading.Unlock)
 }
 
 func (c *connection) sendOpen() {
@@ -140,6 +151,8 @@ func (c *connection) speak() {
 	in := bufio.NewReaderSize(c, bufferOctets)
 	for {
 		m, err := readMessage(in)
+		c.reading.Lock() // unless it is stalled
+		c.reading.Unlock()
 		if err != nil {
 			c.note("closed", func() { c.closed = true })
 			c.Close()

@@ -1,7 +1,6 @@
 package bgp
 
 import (
-	"bufio"
 	"context"
 	"log/slog"
 	"math/rand/v2"
@@ -9,8 +8,6 @@ import (
 	"net/netip"
 	"sync"
 	"time"
-
-	"github.com/fairlead-lb/fairlead/internal/lb"
 )
 
 // session is what this node has with one peer. Its goroutine, in run, owns all that is not under a lock.
@@ -34,8 +31,9 @@ type session struct {
 	dialing  context.CancelFunc // nil while not
 	dialed   chan dialed
 	accepted chan net.Conn
-	// deaf ends the wait for a passive peer; nil while there is none.
+	// deaf ends the wait for a passive peer at the address awaited; nil while there is none.
 	deaf     func()
+	awaited  netip.Addr
 	watching Target // what the detector watches, zero for nothing
 }
 
@@ -51,29 +49,6 @@ type mailbox struct {
 	live bool
 	// down is why BFD has found the router to be gone, empty if it has not.
 	down string
-}
-
-// link is one connection to the router, with all that hangs on it.
-type link struct {
-	conn          net.Conn
-	local, remote netip.Addr
-	relay         *relay
-	opened        chan open
-	agreed        chan struct{}
-	established   chan struct{}
-	ended         chan string
-	// router is what it said of itself, families what both have; up is since when the session is established.
-	router   *open
-	families []lb.Family
-	up       time.Time
-	// parting is true once the end has been asked for from here, and why it is no failure.
-	parting bool
-}
-
-type dialed struct {
-	conn   net.Conn
-	remote netip.Addr
-	err    error
 }
 
 func newSession(e *Engine, name string) *session {
@@ -108,7 +83,7 @@ func (s *session) run(ctx context.Context) {
 			s.leave()
 			return
 		case <-s.kick:
-			if s.catchUp(ctx) {
+			if s.catchUp() {
 				return
 			}
 		case <-s.attempt.C:
@@ -130,12 +105,13 @@ func (s *session) run(ctx context.Context) {
 }
 
 // catchUp brings the session in line with what is wanted of it. It returns true if there is to be none.
-func (s *session) catchUp(ctx context.Context) (gone bool) {
+func (s *session) catchUp() (gone bool) {
 	s.mu.Lock()
 	want, down := s.want, s.down
 	s.down = ""
 	s.mu.Unlock()
 	if want == nil {
+		s.hush()
 		s.part(notification{code: cease, subcode: peerDeconfigured}, "the peer was removed")
 		s.await()
 		s.unwatch()
@@ -156,7 +132,12 @@ func (s *session) catchUp(ctx context.Context) (gone bool) {
 	if down != "" && s.link != nil {
 		s.part(notification{code: cease, subcode: bfdDown}, "BFD: "+down)
 	}
-	if s.link != nil && s.link.router != nil {
+	switch {
+	case s.link == nil || s.link.router == nil:
+	case s.link.relay.stalled(time.Now()):
+		// What changes meanwhile is noted once per prefix, however often it changes.
+		time.AfterFunc(stallTime, s.wake)
+	default:
 		s.syncRoutes()
 	}
 	return false
@@ -164,7 +145,6 @@ func (s *session) catchUp(ctx context.Context) (gone bool) {
 
 // follow takes an edit of the peer over.
 func (s *session) follow(c Change, want Peer) {
-	before := s.peer
 	s.peer = want
 	switch {
 	case c.Reset != "":
@@ -191,41 +171,11 @@ func (s *session) follow(c Change, want Peer) {
 	if c.BFD {
 		s.watch()
 	}
-	if c.Routes || before.ExtendedNextHop != want.ExtendedNextHop {
+	if c.Routes {
 		s.mu.Lock()
 		s.everything = true
 		s.mu.Unlock()
 	}
-}
-
-// hush ends what would bring another connection.
-func (s *session) hush() {
-	if s.deaf != nil {
-		s.deaf()
-		s.deaf = nil
-	}
-	if s.dialing != nil {
-		s.dialing()
-		s.dialing = nil
-		if d := <-s.dialed; d.conn != nil {
-			d.conn.Close()
-		}
-	}
-	select {
-	case conn := <-s.accepted:
-		conn.Close()
-	default:
-	}
-}
-
-// schedule has the next attempt made after a while.
-func (s *session) schedule(after time.Duration) { s.attempt.Reset(after) }
-
-// failed notes that an attempt failed, and why, and has the next one made after a pause.
-func (s *session) failed(err error) {
-	s.fail(err.Error(), false)
-	s.failures++
-	s.schedule(pauseAfter(s.failures, s.peer.ConnectTime, rand.Float64()))
 }
 
 // fail shows why a session went down or did not come up. The same reason once more is no news.
@@ -241,158 +191,6 @@ func (s *session) fail(why string, wasUp bool) {
 	if news {
 		s.engine.changed()
 	}
-}
-
-// connect begins an attempt, or waits for the router if that is its part.
-func (s *session) connect(ctx context.Context) {
-	if s.link != nil || s.dialing != nil || s.deaf != nil || s.peer.Name == "" {
-		return
-	}
-	s.shown.set(func(st *SessionStatus) { st.State = Connect })
-	ctx, s.dialing = context.WithCancel(ctx)
-	p, network, done := s.peer, s.engine.network, s.dialed
-	go func() {
-		var d dialed
-		if d.remote, d.err = s.resolve(ctx, p); d.err == nil && !p.Passive {
-			d.conn, d.err = network.dial(ctx, p, d.remote)
-		}
-		done <- d // hush and close wait for it
-	}()
-}
-
-// resolve returns where the router is; a passive one without a password need not be known beforehand.
-func (s *session) resolve(ctx context.Context, p Peer) (netip.Addr, error) {
-	if p.Passive && p.Interface != "" && p.Password == "" {
-		return netip.Addr{}, nil
-	}
-	return s.engine.network.resolve(ctx, p)
-}
-
-func (s *session) connectedTo(ctx context.Context, d dialed) {
-	switch {
-	case d.err != nil:
-		s.shown.set(func(st *SessionStatus) { st.State = Active })
-		s.failed(d.err)
-	case d.conn != nil:
-		s.begin(ctx, d.conn, d.remote)
-	default:
-		s.await179(d.remote)
-	}
-}
-
-// await179 waits for a router that connects itself.
-func (s *session) await179(remote netip.Addr) {
-	stop, err := s.engine.network.listen(s.peer, remote, func(conn net.Conn) {
-		select {
-		case s.accepted <- conn:
-		default: // the one before is not even looked at yet
-			conn.Close()
-		}
-	})
-	s.shown.set(func(st *SessionStatus) { st.State = Active })
-	if err != nil {
-		s.failed(err)
-		return
-	}
-	s.deaf = stop
-	if remote.IsValid() {
-		s.shown.set(func(st *SessionStatus) { st.Address = remote })
-	}
-}
-
-// take takes a connection of a passive peer. One that is established is not given up for it, unless the router has
-// agreed to graceful restart: then it is one that has restarted unseen (RFC 4724 section 4.2).
-func (s *session) take(ctx context.Context, conn net.Conn) {
-	if s.link != nil {
-		if !s.link.up.IsZero() && !s.link.bridged() {
-			go func() {
-				_ = conn.SetDeadline(time.Now().Add(farewell))
-				_, _ = conn.Write(notification{code: cease, subcode: collisionResolution}.message())
-				conn.Close()
-			}()
-			return
-		}
-		s.link.close("the router has opened another connection")
-		s.await()
-	}
-	s.begin(ctx, conn, addressOf(conn.RemoteAddr()))
-}
-
-// bridged tells whether the router keeps forwarding when the connection is closed without a word.
-func (l *link) bridged() bool {
-	return l.router != nil && l.router.restart && l.relay.talk.peer.GracefulRestart
-}
-
-// begin has a session opened on a connection.
-func (s *session) begin(ctx context.Context, conn net.Conn, remote netip.Addr) {
-	if s.backend == nil {
-		b, err := s.engine.launch(s.peer, s.log)
-		if err != nil {
-			conn.Close()
-			s.failed(err)
-			return
-		}
-		s.backend = b
-	}
-	l := &link{
-		conn: conn, local: addressOf(conn.LocalAddr()), remote: remote,
-		opened: make(chan open), agreed: make(chan struct{}), established: make(chan struct{}, 1), ended: make(chan string, 1),
-	}
-	if l.remote.Zone() != "" {
-		l.local = l.local.WithZone(l.remote.Zone())
-	}
-	server, buffered, err := s.backend.attach(ctx, s.peer)
-	if err != nil {
-		conn.Close()
-		s.failed(err)
-		return
-	}
-	s.link = l
-	l.start(s.peer, server, buffered, s.tally)
-	s.shown.set(func(st *SessionStatus) { st.State, st.Address, st.Local = OpenSent, l.remote, l.local })
-	s.watch()
-}
-
-// start has the relay run.
-func (l *link) start(p Peer, server net.Conn, buffered *bufio.Reader, t *tally) {
-	r := newRelay(p, l.conn, server, buffered, t)
-	r.opened = func(o open) error {
-		for _, step := range []func() bool{
-			func() bool {
-				select {
-				case l.opened <- o:
-					return true
-				case <-r.done:
-					return false
-				}
-			},
-			func() bool {
-				select {
-				case <-l.agreed:
-					return true
-				case <-r.done:
-					return false
-				}
-			},
-		} {
-			if !step() {
-				return net.ErrClosed
-			}
-		}
-		return nil
-	}
-	r.established = func() {
-		t.begin()
-		l.established <- struct{}{}
-	}
-	l.relay = r
-	go func() { l.ended <- r.run() }()
-}
-
-// close ends a connection without Cease, so that a router with graceful restart goes on forwarding.
-func (l *link) close(why string) {
-	l.parting = true
-	l.relay.finish(why, nil)
 }
 
 // part ends a connection with last words, which are on their way when await returns.
@@ -465,10 +263,6 @@ func (s *session) lost(why string) {
 		s.log.Warn("session lost", "why", why)
 	}
 	s.fail(why, wasUp)
-	if s.deaf != nil && s.peer.Interface != "" {
-		s.deaf() // the router may come back with another address
-		s.deaf = nil
-	}
 	s.schedule(pauseAfter(s.failures, s.peer.ConnectTime, rand.Float64()))
 }
 

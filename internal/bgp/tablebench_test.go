@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func tableAddress(i int) netip.Addr {
+func benchAddress(i int) netip.Addr {
 	return netip.AddrFrom4([4]byte{198, 18 + byte(i>>16), byte(i >> 8), byte(i)})
 }
 
@@ -15,13 +15,13 @@ func tableAddress(i int) netip.Addr {
 func filled(addresses int, aggregate bool) *Table {
 	t := NewTable()
 	for i := range addresses {
-		t.Set(tableAddress(i), benchOrigins(i, aggregate, "65000:1"))
+		t.Set(benchAddress(i), benchOrigins(i, aggregate, "65000:1"))
 	}
 	return t
 }
 
 func benchOrigins(i int, aggregate bool, community string) []Origin {
-	p := netip.PrefixFrom(tableAddress(i), 32)
+	p := netip.PrefixFrom(benchAddress(i), 32)
 	if aggregate {
 		p = mustPrefix("198.18.0.0/15")
 	}
@@ -41,7 +41,7 @@ func BenchmarkTableSet(b *testing.B) {
 			}
 			b.Run(name, func(b *testing.B) {
 				t := filled(n, aggregate)
-				a := tableAddress(n / 2)
+				a := benchAddress(n / 2)
 				other, back := benchOrigins(n/2, aggregate, "65000:2"), benchOrigins(n/2, aggregate, "65000:1")
 				b.ReportAllocs()
 				for b.Loop() {
@@ -58,7 +58,7 @@ func BenchmarkTableSetEqual(b *testing.B) {
 	for _, n := range []int{1000, 50_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			t := filled(n, false)
-			a, same := tableAddress(n/2), benchOrigins(n/2, false, "65000:1")
+			a, same := benchAddress(n/2), benchOrigins(n/2, false, "65000:1")
 			b.ReportAllocs()
 			for b.Loop() {
 				t.Set(a, same)
@@ -80,7 +80,7 @@ func BenchmarkTableFill(b *testing.B) {
 			for b.Loop() {
 				t = NewTable()
 				for i, o := range origins {
-					t.Set(tableAddress(i), o)
+					t.Set(benchAddress(i), o)
 				}
 			}
 			t = nil
@@ -88,7 +88,7 @@ func BenchmarkTableFill(b *testing.B) {
 			runtime.ReadMemStats(&before)
 			t = NewTable()
 			for i, o := range origins {
-				t.Set(tableAddress(i), o)
+				t.Set(benchAddress(i), o)
 			}
 			runtime.GC()
 			runtime.ReadMemStats(&after)
