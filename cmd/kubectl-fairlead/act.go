@@ -46,7 +46,8 @@ func undrainCommand(o *plugin.Options) *cobra.Command {
 		Use: "undrain NODE", Short: "Let a drained node own addresses again",
 		Long: `Let a drained node own addresses again, by taking the annotation
 fairlead.dev/drain from the Node. Nothing moves back by itself, since a move
-breaks connections: kubectl fairlead rebalance spreads the addresses anew.`,
+breaks connections: kubectl fairlead rebalance spreads the addresses anew. Over
+BGP the node advertises its routes again at once.`,
 		Example: `  kubectl fairlead undrain node1`,
 		Args:    oneNode("undrain"), ValidArgsFunction: oneNodeName(o),
 		RunE: func(cmd *cobra.Command, args []string) error {

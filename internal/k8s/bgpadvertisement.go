@@ -42,12 +42,12 @@ func ReadBGPAdvertisement(object *v1alpha1.BGPAdvertisement) (*BGPAdvertisement,
 	if a.nodes, err = CompileSelectors("nodeSelectors", spec.NodeSelectors); err != nil {
 		return nil, err
 	}
-	for family, length := range map[lb.Family]*int32{lb.IPv4: spec.AggregationLength, lb.IPv6: spec.AggregationLengthV6} {
+	for family, length := range [2]*int32{lb.IPv4: spec.AggregationLength, lb.IPv6: spec.AggregationLengthV6} {
 		if length == nil {
 			continue
 		}
 		if *length < 1 || int(*length) > a.Length[family] {
-			return nil, fmt.Errorf("an aggregation length of %d is none that %s prefixes can have", *length, family)
+			return nil, fmt.Errorf("an aggregation length of %d is none that %s prefixes can have", *length, lb.Family(family))
 		}
 		a.Length[family] = int(*length)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/bgp"
 	"github.com/fairlead-lb/fairlead/internal/lb"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 )
@@ -226,6 +227,13 @@ func BGPPeersOn(byAge []*BGPPeer, nodeLabels labels.Set) (sessions []*BGPPeer, c
 		}
 	}
 	return sessions, conflicts
+}
+
+// Runs tells whether a speaker says that it runs, and nobody says that it was lost. Whether it takes part in gossip,
+// as its condition Ready tells, is nothing to its BGP sessions.
+func Runs(s *v1alpha1.Speaker) bool {
+	c := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady)
+	return c != nil && (c.Status == metav1.ConditionTrue || c.Reason != "Stopped" && c.Reason != "Lost")
 }
 
 // BFD returns the timing that a BFDProfile gives.

@@ -19,6 +19,9 @@ const (
 	reasonAggregate        = "AggregateExceedsPool"
 )
 
+// unreadable begins what is said of an advertisement that cannot be read.
+const unreadable = "cannot be read: speakers go on by its last form that could be, if there was one since they started: "
+
 // surroundings are the objects that an advertisement may name.
 type surroundings struct {
 	pools   []*v1alpha1.IPAddressPool
@@ -48,15 +51,21 @@ func (v *verdict) judgePools(names []string, selectors int, selection k8s.PoolSe
 // judgeL2Advertisement says how an L2Advertisement stands.
 func judgeL2Advertisement(a *v1alpha1.L2Advertisement, pools []*v1alpha1.IPAddressPool) (v verdict) {
 	selection, err := k8s.SelectPools(a)
-	for field, selectors := range map[string][]v1alpha1.LabelSelector{
-		"serviceSelectors": a.Spec.ServiceSelectors, "nodeSelectors": a.Spec.NodeSelectors,
-	} {
-		if err == nil {
-			_, err = k8s.CompileSelectors(field, selectors)
+	if err == nil {
+		_, err = k8s.CompileSelectors("serviceSelectors", a.Spec.ServiceSelectors)
+	}
+	if err == nil {
+		_, err = k8s.CompileSelectors("nodeSelectors", a.Spec.NodeSelectors)
+	}
+	if err == nil {
+		var preferred []v1alpha1.LabelSelector
+		for _, p := range a.Spec.PreferredNodeSelectors {
+			preferred = append(preferred, p.Preference)
 		}
+		_, err = k8s.CompileSelectors("preferredNodeSelectors", preferred)
 	}
 	if err != nil {
-		v.complain(reasonInvalidSpec, "cannot be read, and nothing is advertised by it: "+err.Error())
+		v.complain(reasonInvalidSpec, unreadable+err.Error())
 		return v
 	}
 	v.judgePools(a.Spec.IPAddressPools, len(a.Spec.IPAddressPoolSelectors), selection, pools)
@@ -69,7 +78,7 @@ func judgeL2Advertisement(a *v1alpha1.L2Advertisement, pools []*v1alpha1.IPAddre
 func judgeBGPAdvertisement(object *v1alpha1.BGPAdvertisement, s surroundings) (v verdict) {
 	a, err := k8s.ReadBGPAdvertisement(object)
 	if err != nil {
-		v.complain(reasonInvalidSpec, "cannot be read, and nothing is advertised by it: "+err.Error())
+		v.complain(reasonInvalidSpec, unreadable+err.Error())
 		return v
 	}
 	v.judgePools(object.Spec.IPAddressPools, len(object.Spec.IPAddressPoolSelectors), a.Pools, s.pools)

@@ -208,7 +208,8 @@ func (c *Controller) serviceChanged(object any) {
 // rule, and is looked at only to heal what others may have done to it.
 func (c *Controller) poolUpdated(before, now any) {
 	was, is := before.(*v1alpha1.IPAddressPool), now.(*v1alpha1.IPAddressPool)
-	if was.UID != is.UID || was.Generation != is.Generation || !equality.Semantic.DeepEqual(was.Spec, is.Spec) {
+	// Advertisements select pools by their labels.
+	if was.UID != is.UID || was.Generation != is.Generation || !maps.Equal(was.Labels, is.Labels) || !equality.Semantic.DeepEqual(was.Spec, is.Spec) {
 		c.enqueue(allPools)
 		return
 	}

@@ -7,8 +7,6 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 )
 
@@ -84,6 +82,11 @@ func (n *network) place(node string) (before, now placement) {
 	return before, now
 }
 
+// peers are those that select the node.
+func (p placement) peers() []string {
+	return append(slices.Collect(maps.Keys(p.sessions)), slices.Collect(maps.Keys(p.conflicts))...)
+}
+
 // setNode takes note of a node's labels.
 func (n *network) setNode(name string, set labels.Set) (touched []string) {
 	n.nodes[name] = set
@@ -101,7 +104,7 @@ func (n *network) removeNode(name string) (touched []string) {
 	before := n.placed[name]
 	delete(n.nodes, name)
 	delete(n.placed, name)
-	return append(slices.Collect(maps.Keys(before.sessions)), slices.Collect(maps.Keys(before.conflicts))...)
+	return before.peers()
 }
 
 // setSpeaker takes note of what a node's speaker says; nil if there is no Speaker object.
@@ -109,11 +112,14 @@ func (n *network) setSpeaker(node string, s *v1alpha1.Speaker) (touched []string
 	before, known := n.speakers[node]
 	if s == nil {
 		delete(n.speakers, node)
-		return slices.Collect(maps.Keys(n.placed[node].sessions))
+		return n.placed[node].peers()
 	}
 	now := readSpeaker(s)
 	n.speakers[node] = now
-	if !known || before.away != now.away {
+	switch {
+	case !known: // it counts for those that stand back, too
+		return n.placed[node].peers()
+	case before.away != now.away:
 		return slices.Collect(maps.Keys(n.placed[node].sessions))
 	}
 	for name := range n.placed[node].sessions {
@@ -127,10 +133,8 @@ func (n *network) setSpeaker(node string, s *v1alpha1.Speaker) (touched []string
 // readSpeaker reads of a Speaker what matters of its sessions.
 func readSpeaker(s *v1alpha1.Speaker) report {
 	r := report{sessions: map[string]session{}}
-	// A speaker that is alone, or waits for something, has sessions all the same.
-	if c := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady); c != nil && c.Status == metav1.ConditionFalse {
-		r.away = c.Reason == "Stopped" || c.Reason == "Lost"
-	}
+	// One that has said nothing yet will.
+	r.away = len(s.Status.Conditions) > 0 && !k8s.Runs(s)
 	for _, b := range s.Status.BGPSessions {
 		x := session{reason: b.Reason, problem: b.Message, established: b.State == v1alpha1.BGPSessionEstablished && !r.away}
 		if !x.established {

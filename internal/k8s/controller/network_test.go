@@ -74,6 +74,11 @@ func TestNetworkTouches(t *testing.T) {
 			return n.setNode("node-1", labels.Set{"rack": "a", "zone": "x"})
 		}, ""},
 		{"the peers of a node that is removed", func(n *network) []string { return n.removeNode("node-4") }, "all b"},
+		{"the peers of a node that never had a Speaker, also those that stand back", func(n *network) []string {
+			n.setSpeaker("node-1", nil)
+			n.setPeers([]*v1alpha1.BGPPeer{bgpPeerAt("all", "192.0.2.9"), bgpPeerAt("younger", "192.0.2.9")})
+			return n.setSpeaker("node-1", speakerWith())
+		}, "all younger"},
 		{"the peers of a node that comes", func(n *network) []string { return n.setNode("node-5", labels.Set{"rack": "c"}) }, "all"},
 	}
 	for _, tt := range tests {

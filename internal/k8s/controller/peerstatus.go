@@ -25,6 +25,8 @@ const (
 const contradiction = "spec.enableGracefulRestart and spec.bfdProfile contradict each other where a speaker crashes: the router's BFD " +
 	"notices, and the routes go at once; in a planned restart they stay (with BIRD if it has \"bfd graceful\")"
 
+const withoutNextHop = "prefixes are not advertised: the node has no InternalIP of their family, which would be the next hop"
+
 // peerState is what the controller knows of a peer.
 type peerState struct {
 	// invalid is what cannot be read of the spec.
@@ -77,6 +79,9 @@ func judgePeer(peer *v1alpha1.BGPPeer, s peerState) (v verdict, established int)
 	// What only speakers know: they alone may read Secrets, and each knows its node's addresses.
 	for _, reason := range []v1alpha1.BGPSessionReason{v1alpha1.BGPSessionNoSecret, v1alpha1.BGPSessionNoNextHop} {
 		if where, why := s.with(reason); len(where) > 0 {
+			if reason == v1alpha1.BGPSessionNoNextHop {
+				why = withoutNextHop // how many they are, a speaker says: it changes with the Services
+			}
 			wrong(string(reason), "%s", cut(why))
 			besides = append(besides, fmt.Sprintf("%s on %s", reason, enumerate(where)))
 		}

@@ -120,6 +120,37 @@ func TestStanding(t *testing.T) {
 		w.expectEvents("edge", "Warning NotAdvertised: no advertisement selects this pool: its addresses are assigned, and nobody answers for them")
 	})
 
+	scenario(t, "a pool that gets other labels may be what an advertisement selects", func(t *testing.T, w *world) {
+		a := &v1alpha1.BGPAdvertisement{ObjectMeta: metav1.ObjectMeta{Name: "routes", ResourceVersion: w.next(), Generation: 1}}
+		a.Spec.IPAddressPoolSelectors = []v1alpha1.LabelSelector{inRack("a")}
+		w.must(w.fairlead.Tracker().Create(kinds["BGPAdvertisement"].gvr, a, ""))
+		w.pool("edge", "198.51.100.0/24")
+		_, stop := w.run()
+		defer stop()
+		w.settle()
+		ready := func() string {
+			o, err := w.fairlead.Tracker().Get(kinds["BGPAdvertisement"].gvr, "", "routes")
+			w.must(err)
+			c := o.(*v1alpha1.BGPAdvertisement).Status.Conditions
+			if len(c) != 1 {
+				return fmt.Sprint(c)
+			}
+			return c[0].Reason
+		}
+		if got := ready(); got != reasonUnknownPool {
+			t.Errorf("before: %s", got)
+		}
+		o, err := w.fairlead.Tracker().Get(poolsGVR, "", "edge")
+		w.must(err)
+		pool := o.(*v1alpha1.IPAddressPool).DeepCopy()
+		pool.ResourceVersion, pool.Labels = w.next(), map[string]string{"rack": "a"}
+		w.must(w.fairlead.Tracker().Update(poolsGVR, pool, ""))
+		w.settle()
+		if got := ready(); got != reasonReady {
+			t.Errorf("after: %s", got)
+		}
+	})
+
 	scenario(t, "a status that the API server refuses is tried ever more slowly", func(t *testing.T, w *world) {
 		w.refuse(func(kind, name string) error {
 			if kind == "bgppeers" {

@@ -51,6 +51,13 @@ func TestJudgePeer(t *testing.T) {
 			want: `1 False Conflicting: the same session as BGPPeer old, which is older and has it; there is no BFDProfile "fast": sessions that had it keep its last values, others are without BFD; ` +
 				`no Secret x; Conflicting on a; NoSecret on b, c; 1 of 2 nodes`,
 		},
+		{
+			name: "prefixes without a next hop are not counted: each Service more would be an event",
+			state: peerState{sessions: []nodeSession{
+				{"a", session{established: true, reason: v1alpha1.BGPSessionNoNextHop, problem: "17 prefixes are not advertised: why"}}, up("b"),
+			}},
+			want: "2 False NoNextHop: prefixes are not advertised: the node has no InternalIP of their family, which would be the next hop; NoNextHop on a; 2 of 2 nodes",
+		},
 		{name: "what cannot be read", state: peerState{invalid: "spec.peerAddress: nonsense"}, want: "0 False InvalidSpec: cannot be read, sessions stay as they were: spec.peerAddress: nonsense"},
 		{
 			name: "graceful restart beside BFD", spec: v1alpha1.BGPPeerSpec{BFDProfile: "fast", EnableGracefulRestart: true},
@@ -137,4 +144,19 @@ func conditionsOf(t *testing.T, j judged, at time.Time) []metav1.Condition {
 		t.Fatal(err)
 	}
 	return v.Status.Conditions
+}
+
+// What speakers refuse is not in force.
+func TestJudgeL2AdvertisementThatCannotBeRead(t *testing.T) {
+	bad := v1alpha1.LabelSelector{MatchExpressions: []v1alpha1.LabelSelectorRequirement{{Key: "rack", Operator: "Sometimes"}}}
+	for field, spec := range map[string]v1alpha1.L2AdvertisementSpec{
+		"ipAddressPoolSelectors": {IPAddressPoolSelectors: []v1alpha1.LabelSelector{bad}},
+		"serviceSelectors":       {ServiceSelectors: []v1alpha1.LabelSelector{bad}},
+		"nodeSelectors":          {NodeSelectors: []v1alpha1.LabelSelector{bad}},
+		"preferredNodeSelectors": {PreferredNodeSelectors: []v1alpha1.PreferredNodeSelector{{Weight: 1, Preference: bad}}},
+	} {
+		if v := judgeL2Advertisement(&v1alpha1.L2Advertisement{Spec: spec}, nil); v.reason != reasonInvalidSpec || !strings.Contains(v.wrong, "spec."+field) {
+			t.Errorf("%s: %s: %s", field, v.reason, v.text())
+		}
+	}
 }

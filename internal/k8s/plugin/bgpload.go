@@ -103,7 +103,7 @@ func LoadRoutes(ctx context.Context, c *k8s.Cluster, class string, want Selectio
 	}
 	r := newRoster(s)
 	if r.unknown() != "" {
-		return nil, nil, errors.New(s.Notes[0])
+		return nil, nil, errors.New(s.Notes[len(s.Notes)-1]) // LoadBGP's
 	}
 	switch {
 	case len(s.BGPAdvertisements) == 0: // and the rest was not read

@@ -113,6 +113,67 @@ func TestLoadBGP(t *testing.T) {
 	}
 }
 
+// Gossip is not BGP: a speaker that is alone there, or has not heard the others yet, has its sessions.
+func TestPeersOfASpeakerThatIsAlone(t *testing.T) {
+	for reason, gone := range map[string]bool{"Alone": false, "Joining": false, "Stopped": true, "Lost": true} {
+		s := &Snapshot{
+			Nodes: nodes("node1"), Speakers: []*v1alpha1.Speaker{telling(speakerOf("node1"), 1, "tor1")},
+			Peers: []*v1alpha1.BGPPeer{{ObjectMeta: metav1.ObjectMeta{Name: "tor1"}, Spec: v1alpha1.BGPPeerSpec{MyASN: 64512, PeerASN: 64513, PeerAddress: "192.0.2.1"}}},
+		}
+		s.Speakers[0].Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: reason}}
+		if rows := Peers(s); len(rows) != 1 || rows[0].Gone != gone || (rows[0].Note != "") != gone {
+			t.Errorf("%s: %+v", reason, rows)
+		}
+	}
+}
+
+func TestPeersWithoutTheNodes(t *testing.T) {
+	peer := func(name string) *v1alpha1.BGPPeer {
+		return &v1alpha1.BGPPeer{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.BGPPeerSpec{MyASN: 64512, PeerASN: 64513, PeerAddress: "192.0.2.1"}}
+	}
+	rows := Peers(&Snapshot{Unread: []string{"Nodes"}, Peers: []*v1alpha1.BGPPeer{peer("tor1"), peer("tor2")}, Speakers: []*v1alpha1.Speaker{telling(speakerOf("node1"), 1, "tor1")}})
+	if len(rows) != 2 || rows[0].Note != "" || rows[1].Peer != "tor2" || rows[1].Note != "no speaker tells of it, and which nodes it selects is unknown" {
+		t.Errorf("%+v", rows)
+	}
+}
+
+func TestPeersOfASpecThatCannotBeRead(t *testing.T) {
+	s := &Snapshot{
+		Nodes: nodes("node1", "node2", "node3"), Peers: []*v1alpha1.BGPPeer{{ObjectMeta: metav1.ObjectMeta{Name: "tor1"}}},
+		Speakers: []*v1alpha1.Speaker{telling(speakerOf("node1"), 1, "tor1"), telling(speakerOf("node2"), 1, "tor1"), telling(speakerOf("node3"), 1, "tor1")},
+	}
+	for _, row := range Peers(s) {
+		if row.Node == "" || row.Note != "" {
+			t.Errorf("node %q: %s", row.Node, row.Note)
+		}
+	}
+}
+
+// A speaker that was there when its node was Ready advertises while it is not for a short time, or while most are not.
+func TestRoutesOfANodeThatIsNotReady(t *testing.T) {
+	for prefixes, want := range map[int32]string{1: "", 0: "the node advertises nothing: not Ready, and nobody knows here whether it was since its speaker started"} {
+		s := &Snapshot{Nodes: nodes("node1")}
+		s.Nodes[0].Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}
+		for _, object := range routed() {
+			switch o := object.(type) {
+			case *corev1.Service:
+				s.Services = append(s.Services, o)
+			case *v1alpha1.IPAddressPool:
+				s.Pools = append(s.Pools, o)
+			case *v1alpha1.BGPAdvertisement:
+				s.BGPAdvertisements = append(s.BGPAdvertisements, o)
+			case *v1alpha1.BGPPeer:
+				s.Peers = append(s.Peers, o)
+			}
+		}
+		s.Speakers = []*v1alpha1.Speaker{telling(speakerOf("node1"), prefixes, "tor1")}
+		rows := Routes(s, Selection{})
+		if len(rows) != 1 || rows[0].Advertised != (want == "") || rows[0].Why != want {
+			t.Errorf("with %d prefixes: %+v", prefixes, rows)
+		}
+	}
+}
+
 // What BGP depends on is no user's business where nothing is advertised by it.
 func TestBGPIsReadOnlyIfNeeded(t *testing.T) {
 	c, clients := cluster(pool("edge", "192.0.2.1"), service("web", "a", "192.0.2.1"))

@@ -49,11 +49,11 @@ func Peers(s *Snapshot) []PeerRow {
 		listed[[2]string{row.Peer, row.Node}] = true
 		rows = append(rows, row)
 	}
-	faulty := map[string]string{} // why a peer's spec cannot be read
+	unplaced := map[string]string{} // why nobody knows which nodes a peer selects
 	for _, p := range s.Peers {
 		read, err := k8s.ReadBGPPeer(p)
 		if err != nil { // what sessions there are go on as before
-			faulty[p.Name] = err.Error()
+			unplaced[p.Name] = err.Error()
 			continue
 		}
 		selected := 0
@@ -63,10 +63,14 @@ func Peers(s *Snapshot) []PeerRow {
 				selected++
 			}
 		}
-		if selected == 0 && !r.lacks("Nodes") {
+		switch {
+		case r.lacks("Nodes"):
+			unplaced[p.Name] = "no speaker tells of it, and which nodes it selects is unknown"
+		case selected == 0:
 			add(PeerRow{Peer: p.Name, Note: "its nodeSelectors match no node", object: p})
 		}
 	}
+	said := map[string]bool{} // by speakers, of peers
 	for key := range r.sessions {
 		if listed[key] {
 			continue
@@ -75,14 +79,16 @@ func Peers(s *Snapshot) []PeerRow {
 		switch {
 		case row.object == nil && !r.lacks("BGPPeers"):
 			row.Note = "there is no such BGPPeer any more"
-		case row.object != nil && faulty[row.Peer] == "" && !r.lacks("Nodes"):
+		case row.object != nil && unplaced[row.Peer] == "":
 			row.Note = "the BGPPeer does not select the node any more"
 		}
-		delete(faulty, row.Peer) // the speakers say it themselves
+		said[row.Peer] = true
 		add(row)
 	}
-	for name, why := range faulty {
-		add(PeerRow{Peer: name, Note: why, object: r.peers[name]})
+	for name, why := range unplaced {
+		if !said[name] {
+			add(PeerRow{Peer: name, Note: why, object: r.peers[name]})
+		}
 	}
 	slices.SortFunc(rows, func(x, y PeerRow) int { return cmp.Or(cmp.Compare(x.Peer, y.Peer), cmp.Compare(x.Node, y.Node)) })
 	return rows

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
+	"github.com/fairlead-lb/fairlead/internal/k8s"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -42,9 +43,20 @@ func (r *roster) lacks(kind string) bool {
 	return slices.Contains(r.s.Unread, kind) || slices.Contains(r.s.UnreadBGP, kind)
 }
 
-// absent says why a node's speaker does not take part; empty if it does.
+// tells tells whether a node's speaker says that it advertises anything.
+func (r *roster) tells(node string) bool {
+	sp := r.speakers[node]
+	return sp != nil && slices.ContainsFunc(sp.Status.BGPSessions, func(s v1alpha1.BGPSessionStatus) bool { return s.PrefixesAdvertised > 0 })
+}
+
+// absent says why a node's speaker does not take part in BGP; empty if it does. One that is alone in gossip, or has
+// not heard the others yet, does.
 func (r *roster) absent(node string) string {
-	return absence(r.nodes[node] != nil || r.lacks("Nodes"), r.speakers[node])
+	exists, sp := r.nodes[node] != nil || r.lacks("Nodes"), r.speakers[node]
+	if exists && sp != nil && k8s.Runs(sp) {
+		return ""
+	}
+	return absence(exists, sp)
 }
 
 // unknown says what could not be read and has to be for any route; empty for nothing.

@@ -153,12 +153,12 @@ func (v *advertising) route(node string, view speaker.BGPView, name string, pref
 		row.Why = absent
 		return row, on
 	}
-	if view.Barred != "" {
+	peer, session := view.Peers[name], v.sessions[[2]string{name, node}]
+	if view.Barred != "" && !(view.Unproven && v.tells(node)) {
 		row.Why = "the node advertises nothing: " + view.Barred
 		return row, on
 	}
 	row.Peer = name
-	peer, session := view.Peers[name], v.sessions[[2]string{name, node}]
 	family := lb.FamilyOf(prefix.Addr())
 	i, found := slices.BinarySearchFunc(peer.Routes, prefix, func(r bgp.Route, p netip.Prefix) int { return r.Prefix.Compare(p) })
 	if found {

@@ -81,8 +81,8 @@ func (s *Speaker) prepareBGP() {
 	for _, o := range r.advertisements.GetStore().List() {
 		s.readRoutes(o.(*v1alpha1.BGPAdvertisement))
 	}
-	s.setPeers()
 	s.setPhase()
+	s.setPeers()
 }
 
 // setBGPPeer takes note of a BGPPeer, and brings the sessions in line: another one may have stood back for it.
@@ -167,8 +167,9 @@ func (s *Speaker) nodeChanged() {
 	if changed {
 		s.setAllServices()
 	}
-	s.setPeers()
+	// First, for what a session begins with is what its router takes for everything.
 	s.setPhase()
+	s.setPeers()
 }
 
 // setPhase tells the engine how far this node is with leaving service, and sees to it that this is done again in
@@ -190,7 +191,7 @@ func (s *Speaker) setPhase() {
 	if phase := r.departure.phase; phase != r.toldPhase {
 		r.toldPhase = phase
 		r.engine.SetPhase(phase)
-		if len(r.told) > 0 {
+		if len(r.read) > 0 {
 			s.config.Log.Info(phaseWords[phase], "barred", barred)
 		}
 	}

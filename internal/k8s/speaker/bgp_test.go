@@ -126,6 +126,36 @@ func TestOrigins(t *testing.T) {
 	w.expect("a Service goes", b)
 }
 
+// What a session begins with is what its router takes for everything: the Node may be known late.
+func TestRoutesComeBeforePeers(t *testing.T) {
+	w := newBGPWorld(t)
+	w.known, w.routing.departure = map[string]node{}, newDeparture()
+	w.setPhase()
+	w.routes("all", v1alpha1.BGPAdvertisementSpec{})
+	w.set(service("web", 1, "web", "", "192.0.2.1"))
+	w.peer(bgpPeer("a", 1, nil))
+	w.expect("no Node", "phase 2")
+	w.setNode(lb.Key{Name: "n"})
+	w.expect("the Node comes", "192.0.2.1 192.0.2.1/32", "phase 0", "peer a")
+}
+
+// The router ID is made of the node's address, and another one is another session.
+func TestANodeWithoutAddressesKeepsItsSessions(t *testing.T) {
+	w := newBGPWorld(t)
+	node := func(addresses ...corev1.NodeAddress) {
+		w.put(w.nodes.GetStore(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Status: corev1.NodeStatus{Addresses: addresses,
+			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}})
+		w.setNode(lb.Key{Name: "n"})
+	}
+	node(corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: "192.0.2.11"})
+	w.peer(bgpPeer("a", 1, nil))
+	w.expect("a peer", "peer a")
+	node()
+	w.expect("a cloud's controller that has not found the machine takes them away")
+	node(corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: "192.0.2.12"})
+	w.expect("another address", "peer a")
+}
+
 func TestOriginsWithLocalEndpoints(t *testing.T) {
 	const a = "192.0.2.1"
 	w := newBGPWorld(t)

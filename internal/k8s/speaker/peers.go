@@ -90,14 +90,24 @@ func (o *outlook) session(p *k8s.BGPPeer) (session bgp.Peer, trouble problem, ok
 		switch {
 		case err == nil:
 			session.Password = password
-		case known:
+		case known && sameRouter(before, session):
 			session.Password = before.Password
-			trouble = problem{v1alpha1.BGPSessionNoSecret, fmt.Sprintf("%v: the session goes on with the password that it had", err)}
+			with := "with the password that it had"
+			if before.Password == "" {
+				with = "without a password"
+			}
+			trouble = problem{v1alpha1.BGPSessionNoSecret, fmt.Sprintf("%v: the session goes on %s", err, with)}
 		default:
 			return bgp.Peer{}, problem{v1alpha1.BGPSessionNoSecret, fmt.Sprintf("%v: the session is not opened", err)}, false
 		}
 	}
 	return session, trouble, true
+}
+
+// sameRouter tells whether two sessions are with the same router: no other is to be met with its password, or with
+// none.
+func sameRouter(a, b bgp.Peer) bool {
+	return a.Address == b.Address && a.Interface == b.Interface && a.VRF == b.VRF && a.Port == b.Port
 }
 
 // noNextHop is the problem of so many prefixes that are not advertised.

@@ -132,6 +132,9 @@ func atOnce(sessions []v1alpha1.BGPSessionStatus) (list []v1alpha1.BGPSessionSta
 		if s.BFDState == v1alpha1.BFDSessionUp {
 			of.BFDState = s.BFDState
 		}
+		if s.EstablishedTime == nil && s.LastError != "" {
+			of.LastError = "some" // which one may change with each attempt
+		}
 		list = append(list, of)
 	}
 	return list
@@ -140,8 +143,13 @@ func atOnce(sessions []v1alpha1.BGPSessionStatus) (list []v1alpha1.BGPSessionSta
 // tally is a number that differs if what is to be seen of the sessions' counters within seconds differs, 0 without
 // sessions.
 func tally(sessions []bgp.SessionStatus) (sum uint64) {
+	add := func(n uint64) { sum = sum*1_000_003 + n }
 	for _, s := range sessions {
-		sum = sum*1_000_003 + 1 + s.UpdatesSent + uint64(s.Advertised)
+		add(1)
+		// Each by itself: a withdrawal is one UPDATE more and one prefix less.
+		add(s.UpdatesSent)
+		add(uint64(s.Advertised))
+		add(uint64(s.WithoutNextHop))
 	}
 	return sum
 }

@@ -89,6 +89,8 @@ func TestSessionsAreWritten(t *testing.T) {
 		{"a route more, in a large cluster", 100, func(s *bgp.SessionStatus) { s.Sent++; s.UpdatesSent++; s.Advertised++ }, established("tor"), countsDelay, 2 * countsDelay},
 		{"one more attempt", 3, func(s *bgp.SessionStatus) { s.State, s.LastErrorTime = bgp.OpenSent, noon.Add(time.Hour) }, idle("tor", "refused"), -1, 0},
 		{"another failure", 3, func(s *bgp.SessionStatus) { s.LastError, s.LastErrorTime = "timed out", noon.Add(time.Hour) }, idle("tor", "refused"), countsEvery, countsEvery + 1},
+		{"the first failure, in a large cluster", 100, func(s *bgp.SessionStatus) { s.LastError, s.LastErrorTime = "refused", noon }, idle("tor", ""), 0, 0},
+		{"another failure, in a large cluster", 100, func(s *bgp.SessionStatus) { s.LastError = "timed out" }, idle("tor", "refused"), countsDelay, 2 * countsDelay},
 		{"BFD begins", 3, func(s *bgp.SessionStatus) { s.BFD = &bgp.BFDStatus{State: "Down"} }, idle("tor", "refused"), countsEvery, countsEvery + 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -133,6 +135,29 @@ func TestWaitsDoNotAddUp(t *testing.T) {
 		session = idle("tor", "lost")
 		w.look("the session is lost", "update")
 	})
+}
+
+// Whatever is to be seen of the counters makes another tally: that of a withdrawal is one UPDATE more and one prefix
+// less.
+func TestTallyTellsChangesApart(t *testing.T) {
+	from := established("tor")
+	for name, change := range map[string]func(*bgp.SessionStatus){
+		"a prefix is advertised":             func(s *bgp.SessionStatus) { s.UpdatesSent++; s.Advertised++ },
+		"a prefix is withdrawn":              func(s *bgp.SessionStatus) { s.UpdatesSent++; s.Advertised-- },
+		"three are, in one UPDATE":           func(s *bgp.SessionStatus) { s.UpdatesSent++; s.Advertised -= 3 },
+		"one is replaced by another":         func(s *bgp.SessionStatus) { s.UpdatesSent += 2 },
+		"a prefix has no next hop":           func(s *bgp.SessionStatus) { s.WithoutNextHop++ },
+		"one of those that had none is gone": func(s *bgp.SessionStatus) { s.WithoutNextHop, s.UpdatesSent = s.WithoutNextHop+2, s.UpdatesSent+1 },
+	} {
+		to := from
+		change(&to)
+		if tally([]bgp.SessionStatus{from, from}) == tally([]bgp.SessionStatus{from, to}) {
+			t.Errorf("%s: the tally is the same", name)
+		}
+	}
+	if tally(nil) != 0 || tally([]bgp.SessionStatus{{}}) == 0 {
+		t.Error("0 is without sessions, and only then")
+	}
 }
 
 // The loop finds out by itself that routes were advertised, and costs nothing where there are no sessions.

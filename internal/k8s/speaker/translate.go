@@ -38,6 +38,9 @@ func (s *Speaker) readNode(key lb.Key) (changed bool) {
 		s.review()
 	} else {
 		n := newNode(object.(*corev1.Node), s.config.DrainCordoned)
+		if len(n.addresses) == 0 {
+			n.addresses = old.addresses // none is nobody's new address, and a session with another router ID is another session
+		}
 		if known && n.equal(old) {
 			return false // a heartbeat
 		}

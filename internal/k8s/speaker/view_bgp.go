@@ -16,6 +16,9 @@ type BGPView struct {
 	// why, empty while it is Serving.
 	Phase  bgp.Phase
 	Barred string
+	// Unproven is true of a node that is not Ready, but may have been since its speaker started: if its speaker
+	// advertises anything, it was, and advertises all the Routes.
+	Unproven bool
 	// Peers are the BGPPeers that select the node, by name.
 	Peers map[string]PeerView
 	// Addresses are those that Services show and a pool holds.
@@ -73,7 +76,7 @@ func (s *Speaker) bgpView(name string) BGPView {
 	case barred != "":
 		v.Phase, v.Barred = bgp.Gone, barred
 	case !n.ready:
-		v.Phase, v.Barred = bgp.Gone, "not Ready, and nobody knows here whether it was since its speaker started"
+		v.Phase, v.Unproven, v.Barred = bgp.Gone, true, "not Ready, and nobody knows here whether it was since its speaker started"
 	}
 	table := bgp.NewTable()
 	for address, vip := range s.vips {
@@ -92,7 +95,7 @@ func (s *Speaker) bgpView(name string) BGPView {
 			continue
 		}
 		pv := PeerView{Session: session}
-		if has && v.Phase != bgp.Gone {
+		if has && (v.Phase != bgp.Gone || v.Unproven) {
 			without := 0
 			pv.Routes = slices.DeleteFunc(table.Routes(p.Name), func(route bgp.Route) bool {
 				f := lb.FamilyOf(route.Prefix.Addr())
