@@ -280,7 +280,7 @@ func TestTrouble(t *testing.T) {
 			if tt.answer == nil {
 				server.Close()
 			}
-			o := Options{Kubeconfig: kubeconfig(t, server.URL, "shop"), RequestTimeout: "200ms"}
+			o := Options{Kubeconfig: kubeconfig(t, server.URL, "shop"), RequestTimeout: "2s"}
 			c, err := o.Connect("test")
 			if err != nil {
 				t.Fatal(err)
