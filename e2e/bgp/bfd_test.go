@@ -2,6 +2,7 @@ package bgp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // times are durations of which the distribution counts.
@@ -71,6 +74,7 @@ func TestBFD(t *testing.T) {
 			})
 		}
 		var took [2]times
+		begin := time.Now().Truncate(time.Second)
 		for i := range less(3, 20) {
 			node := w.Nodes[i%3]
 			watch, err := r.WatchRoutes(prefixes[:]...)
@@ -88,7 +92,9 @@ func TestBFD(t *testing.T) {
 				}
 				took[family] = append(took[family], at.Sub(cut))
 			}
-			w.saysDown(ctx, t, node, i)
+			if i == 0 { // long enough for the node to notice, too
+				pause(ctx, t, time.Until(cut.Add(time.Second)))
+			}
 			if err := w.Restore(node.Host); err != nil {
 				t.Fatal(err)
 			}
@@ -102,23 +108,36 @@ func TestBFD(t *testing.T) {
 		if worst := max(took[0].part(100), took[1].part(100)); worst >= bound {
 			t.Errorf("the next hop went after %s, want less than %s", worst, bound)
 		}
+		w.toldLost(ctx, t, w.Node(1), "v4", begin)
 	})
 }
 
-// saysDown checks, at the first cut, that the node, which reaches the API server again when its cable is back, says why
-// it has lost the session. While the cable is cut it can tell nobody.
-func (w *world) saysDown(ctx context.Context, t *testing.T, node *lab.Node, round int) {
+// toldLost waits for the event of a node's lost session. While its cable is cut it can tell nobody, and then what could
+// not be told is told again every ten seconds.
+func (w *world) toldLost(ctx context.Context, t *testing.T, node *lab.Node, peer string, since time.Time) {
 	t.Helper()
-	if round > 0 {
-		return
-	}
-	pause(ctx, t, time.Second)
-	if err := w.Restore(node.Host); err != nil {
-		t.Fatal(err)
-	}
-	w.says(ctx, t, node.Name, "v4", "BFD took the session down", func(s v1alpha1.BGPSessionStatus) bool {
-		return strings.Contains(s.LastError, "BFD")
+	eventually(ctx, t, "an event of the lost session", 15*time.Second, func() error {
+		events, err := w.events(ctx, peer)
+		for _, e := range events {
+			if e.Reason == "SessionLost" && strings.Contains(e.Message, "BFD") && strings.Contains(e.Message, node.Name) && !e.LastTimestamp.Time.Before(since) {
+				return nil
+			}
+			err = errors.Join(err, fmt.Errorf("%s %s: %s", e.LastTimestamp.Format(time.TimeOnly), e.Reason, e.Message))
+		}
+		return err
 	})
+}
+
+// events are those about a BGPPeer.
+func (w *world) events(ctx context.Context, peer string) ([]corev1.Event, error) {
+	list, err := w.Kubernetes.CoreV1().Events("").List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.kind=BGPPeer,involvedObject.name=" + peer})
+	if err == nil && len(list.Items) == 0 {
+		err = errors.New("there is none")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return list.Items, nil
 }
 
 // gone waits until a node is no next hop to a prefix any more, after a moment, and returns since when.

@@ -227,6 +227,7 @@ func TestBadConfiguration(t *testing.T) {
 	routed(ctx, t, r, 3, prefix)
 	begin := time.Now()
 	before := w.uptimes(ctx, t, "router")
+	pause(ctx, t, 1100*time.Millisecond) // of two objects, one has to be the older, and they know whole seconds
 	for _, test := range []struct{ name, peer, spec, reason string }{
 		{"two peers that are the same session", "again", fmt.Sprintf("myASN: 64512, peerASN: 64500, peerAddress: %s", r.V4), "Conflicting"},
 		{"a BFDProfile that is not there", "unwatched", fmt.Sprintf("myASN: 64512, peerASN: 64500, peerAddress: %s, bfdProfile: none", w.routers[lab.BIRD].V4), "NoBFDProfile"},

@@ -12,6 +12,8 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // field is a setting, and what a router shows of it. In texts, ROUTER4 and ROUTER6 are the router's addresses; NODE4
@@ -402,6 +404,9 @@ func none(ctx context.Context, t *testing.T, r *lab.Router, prefix netip.Prefix)
 func TestPasswordRotation(t *testing.T) {
 	each(t, time.Minute, func(ctx context.Context, t *testing.T, w *world, r *lab.Router) {
 		prefix := w.service(ctx, t, "field")[0]
+		if err := w.Kubernetes.CoreV1().Secrets(lab.ProductNamespace).Delete(ctx, "router", metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			t.Fatal(err) // that of another test
+		}
 		password := func(p string) lab.BGP { return w.speaks(func(n *lab.Peer) { n.Password = p }, "IPv4") }
 		if err := r.Speak(ctx, password("first-of-all")); err != nil {
 			t.Fatal(err)

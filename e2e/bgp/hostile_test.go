@@ -47,7 +47,7 @@ func TestBrokenRouter(t *testing.T) {
 	ctx, w := start(t, 3*time.Minute)
 	r := w.routers[lab.FRR] // its host; a script speaks in its place
 	check := w.beside(ctx, t, w.routers[lab.BIRD])
-	for _, test := range []struct {
+	for i, test := range []struct {
 		name string
 		does func(net.Conn) error // nil if nobody listens
 		want string               // in the last error, in lower case
@@ -102,9 +102,10 @@ func TestBrokenRouter(t *testing.T) {
 			if test.does != nil {
 				script(ctx, t, r, test.does)
 			}
-			w.peer(ctx, t, "broken", fmt.Sprintf("myASN: 64512, peerASN: 64500, peerAddress: %s, connectTime: 1s, %s", r.V4, node1Alone))
-			t.Cleanup(func() { w.removePeer(t, "broken") })
-			s := w.says(ctx, t, "node1", "broken", "why", func(s v1alpha1.BGPSessionStatus) bool {
+			peer := fmt.Sprintf("broken-%d", i) // what is said of the one before is not of this
+			w.peer(ctx, t, peer, fmt.Sprintf("myASN: 64512, peerASN: 64500, peerAddress: %s, connectTime: 1s, %s", r.V4, node1Alone))
+			t.Cleanup(func() { w.removePeer(t, peer) })
+			s := w.says(ctx, t, "node1", peer, "why", func(s v1alpha1.BGPSessionStatus) bool {
 				return strings.Contains(strings.ToLower(s.LastError), test.want)
 			})
 			t.Log(s.LastError)
@@ -154,8 +155,15 @@ func TestUnwantedRoutes(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatal("the routes were not taken within 30 s")
 	}
-	now := w.says(ctx, t, "node1", "flood", "it has received them", func(s v1alpha1.BGPSessionStatus) bool {
-		return s.UpdatesReceived >= routes
+	eventually(ctx, t, "a count of them", 5*time.Second, func() error {
+		got, err := w.messages(ctx, node, "flood", "update")
+		if err == nil && got < routes {
+			err = fmt.Errorf("it is %d", got)
+		}
+		return err
+	})
+	now := w.says(ctx, t, "node1", "flood", "the session is there", func(s v1alpha1.BGPSessionStatus) bool {
+		return s.State == v1alpha1.BGPSessionEstablished
 	})
 	if now.EstablishedTime == nil || !now.EstablishedTime.Equal(s.EstablishedTime) {
 		t.Errorf("the session is %s, and was %s", sessionText(now), sessionText(s))

@@ -193,6 +193,20 @@ func (w *world) leave(t *testing.T) {
 		}
 	}
 	errs = append(errs, w.clean(ctx))
+	// What the next test reads of a Speaker is not to be of this one.
+	_, err := await(ctx, 8*time.Second, func() error {
+		speakers, err := w.fairlead.FairleadV1alpha1().Speakers().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, s := range speakers.Items {
+			if len(s.Status.BGPSessions) > 0 {
+				return fmt.Errorf("the Speaker %s has %d sessions still, and there is no BGPPeer", s.Name, len(s.Status.BGPSessions))
+			}
+		}
+		return nil
+	})
+	errs = append(errs, err)
 	for _, r := range append([]*lab.Router{w.far}, w.routers[lab.FRR], w.routers[lab.BIRD]) {
 		errs = append(errs, r.Kill())
 		_, err := r.Run(ctx, "sh", "-c", "ip route flush proto bgp; ip -6 route flush proto bgp; ip route flush proto bird; ip -6 route flush proto bird")
@@ -364,6 +378,7 @@ func (w *world) says(ctx context.Context, t *testing.T, node, peer, what string,
 		return err
 	})
 	if err != nil {
+		t.Logf("%+v", s)
 		t.Errorf("the Speaker %s does not say that %s, after %s: %v", node, what, took.Round(time.Millisecond), err)
 	}
 	return s

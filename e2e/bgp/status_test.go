@@ -84,12 +84,12 @@ func TestSeen(t *testing.T) {
 	})
 	eventually(ctx, t, "the condition", 6*time.Second, func() error { return w.condition(ctx, "router", "NotEstablished") })
 	eventually(ctx, t, "events of both kinds", 6*time.Second, func() error {
-		events, err := w.Kubernetes.CoreV1().Events("").List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.kind=BGPPeer,involvedObject.name=router"})
+		events, err := w.events(ctx, "router")
 		if err != nil {
 			return err
 		}
 		seen := map[string]int{}
-		for _, e := range events.Items {
+		for _, e := range events {
 			seen[e.Reason]++
 		}
 		if seen["SessionEstablished"] == 0 || seen["SessionLost"] == 0 {

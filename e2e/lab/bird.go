@@ -131,10 +131,13 @@ func birdConf(r *Router, b BGP) string {
 
 func (b bird) birdc(ctx context.Context, r *Router, command string) (string, error) {
 	text, err := r.ask(ctx, "birdc", append([]string{"-s", b.socket(r)}, strings.Fields(command)...)...)
-	if err == nil && strings.Contains(text, "syntax error") {
-		err = fmt.Errorf("%s: %s", command, text)
+	switch {
+	case strings.Contains(text, "Network not found"):
+		return "", nil // which birdc takes for a failure
+	case err != nil || strings.Contains(text, "syntax error"):
+		return text, errors.Join(err, fmt.Errorf("%s: %s", command, text))
 	}
-	return text, err
+	return text, nil
 }
 
 func (b bird) ready(ctx context.Context, r *Router) error {

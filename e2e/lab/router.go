@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -86,15 +87,36 @@ func (l *Lab) newRouter(name string, software Software, newHost func(number int)
 	return r, nil
 }
 
-// forwarding are a router's settings. Policy 1 spreads connections, rather than pairs of hosts, over the next hops
-// of a route.
-var forwarding = []string{
+// forwarding are a router's settings.
+var forwarding = append([]string{
 	"net/ipv4/ip_forward=1", "net/ipv6/conf/all/forwarding=1", "net/ipv6/conf/default/forwarding=1",
-	"net/ipv4/fib_multipath_hash_policy=1", "net/ipv6/fib_multipath_hash_policy=1",
+}, spreading...)
+
+// spreading has a host spread connections over the next hops of a route, by addresses, protocol and ports (the fields
+// 0x37), which Linux has since 5.14. Policy 1 is for the same, but takes the hash that comes with a packet where there
+// is one: between namespaces that is a random number of the sender's socket, which changes when TCP repeats itself, and
+// is the same at all routers on the way.
+var spreading = []string{
+	"net/ipv4/fib_multipath_hash_fields=55", "net/ipv6/fib_multipath_hash_fields=55",
+	"net/ipv4/fib_multipath_hash_policy=3", "net/ipv6/fib_multipath_hash_policy=3",
+}
+
+// hashSeed tells routers' choices apart: two in a row that choose alike would send all connections of the first choice
+// to the same second one. Linux has it since 6.11.
+const hashSeed = "net/ipv4/fib_multipath_hash_seed"
+
+// Seeded tells whether routers in a row choose next hops independently of each other.
+func Seeded() bool {
+	_, err := os.Stat("/proc/sys/" + hashSeed)
+	return err == nil
 }
 
 func (r *Router) prepare(number int) error {
-	if err := r.ns.sysctls(forwarding...); err != nil {
+	settings := slices.Clone(forwarding)
+	if Seeded() {
+		settings = append(settings, fmt.Sprintf("%s=%d", hashSeed, number))
+	}
+	if err := r.ns.sysctls(settings...); err != nil {
 		return err
 	}
 	r.Outside4, r.Outside6 = outsideAddresses(number)
@@ -289,7 +311,7 @@ func (l *Lab) NewOutsideClient(name string, via ...*Router) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := h.ns.sysctls(forwarding[3:]...); err != nil {
+	if err := h.ns.sysctls(spreading...); err != nil {
 		return nil, joinClose(err, h.ns)
 	}
 	if err := l.LeadOutside(h, via...); err != nil {
