@@ -122,7 +122,7 @@ func FuzzRouterReceive(f *testing.F) {
 				t.Fatalf("to be woken %s ago: %+v", now.Sub(next), *r.session)
 			}
 			now = now.Add(time.Duration(step) * ms)
-			x.Receive, x.Transmit = time.Duration(10+step)*ms, time.Duration(300-int(step))*ms
+			x.Receive, x.Transmit = time.Duration(10+int(step))*ms, time.Duration(300-int(step))*ms
 			if step%3 == 0 {
 				_ = c.watch("router", x, now)
 			}

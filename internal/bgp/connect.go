@@ -76,6 +76,7 @@ func (s *session) resolve(ctx context.Context, p Peer) (netip.Addr, error) {
 
 func (s *session) connectedTo(ctx context.Context, d dialed) {
 	switch {
+	case s.link != nil: // a passive peer has come while it was looked for
 	case d.err != nil:
 		s.shown.set(func(st *SessionStatus) { st.State = Active })
 		s.failed(d.err)
@@ -120,6 +121,10 @@ func (s *session) await179(remote netip.Addr) {
 // take takes a connection of a passive peer. One that is established is not given up for it, unless the router has
 // agreed to graceful restart: then it is one that has restarted unseen (RFC 4724 section 4.2).
 func (s *session) take(ctx context.Context, conn net.Conn) {
+	if s.failures >= manyFailures && time.Since(s.begun) < minPause {
+		conn.Close() // it does not wait between its attempts
+		return
+	}
 	if s.link != nil {
 		if !s.link.up.IsZero() && !s.link.bridged() {
 			go func() {
@@ -156,10 +161,14 @@ func (s *session) begin(ctx context.Context, conn net.Conn, remote netip.Addr) {
 	server, buffered, err := s.backend.attach(ctx, s.peer)
 	if err != nil {
 		conn.Close()
+		s.release() // it may not listen any more
 		s.failed(err)
 		return
 	}
-	s.link = l
+	s.link, s.begun = l, time.Now()
+	s.mu.Lock()
+	s.down = "" // it was said of another connection
+	s.mu.Unlock()
 	l.start(s.peer, server, buffered, s.tally)
 	s.shown.set(func(st *SessionStatus) { st.State, st.Address, st.Local = OpenSent, l.remote, l.local })
 	s.watch()

@@ -9,9 +9,9 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/lb"
 )
 
-// feedInterval is how often the hold timer of GoBGP is told at most that the router lives. The shortest hold time
-// is three times as long.
-const feedInterval = time.Second
+// feedInterval is how often the hold timer of GoBGP is told at most that the router lives. The timer may fire so much
+// too soon: so it is a small part of the shortest hold time, which is 3 s.
+const feedInterval = 100 * time.Millisecond
 
 // refreshInterval is the pace at which a router gets all routes again, however often it asks.
 const refreshInterval = time.Second
@@ -139,6 +139,8 @@ func (c *conversation) routersOpen(m message) pass {
 	}
 	c.router, c.families = o, common(c.peer.Families, o.families)
 	switch {
+	case o.asn == 0:
+		return c.refuse(notification{code: openError, subcode: badPeerAS}, ": the router says AS 0") // RFC 7607
 	case c.peer.PeerASN == 0 && o.asn == c.peer.ASN:
 		return c.refuse(notification{code: openError, subcode: badPeerAS},
 			fmt.Sprintf(": the router says AS %d, which is this node's; it is to be another", o.asn))

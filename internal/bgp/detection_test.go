@@ -76,3 +76,20 @@ func TestBFD(t *testing.T) {
 		t.Errorf("the status is %+v", st)
 	}
 }
+
+// An edit that resets the session and takes BFD away does so at once, whether the session comes up again or not.
+func TestAResetTakesBFDAway(t *testing.T) {
+	r := restarting(newRouter(t, "192.0.2.2", 64513, lb.IPv4)).listen()
+	d := &detector{watching: map[string]Target{}}
+	s := newSpeaker(t, func(c *Config) { c.Detector = d })
+	p := peerAt("tor", "192.0.2.2", 64513)
+	p.GracefulRestart = true
+	p.BFD = &BFD{Receive: 100 * time.Millisecond, Transmit: 100 * time.Millisecond, Multiplier: 3}
+	s.SetPeer(p)
+	r.next()
+	s.established("tor")
+	r.listener.Close()
+	p.BFD, p.HoldTime = nil, 30*time.Second
+	s.SetPeer(p)
+	s.until("tor", "no BFD", func(st SessionStatus) bool { return st.State != Established && st.BFD == nil })
+}

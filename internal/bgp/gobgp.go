@@ -3,6 +3,7 @@ package bgp
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -174,21 +175,22 @@ var apiFamilies = [...]*api.Family{
 // else wants for every attribute, at a fraction of the cost.
 func (g *gobgp) change(advertise []path, withdraw []netip.Prefix) error {
 	ctx := context.Background()
+	var failed []error // one prefix does not hold up the others
 	for _, p := range advertise {
 		if _, err := g.bgp.AddPath(ctx, &api.AddPathRequest{Path: &api.Path{
 			Family: apiFamilies[lb.FamilyOf(p.Prefix.Addr())], NlriBinary: nlri(p.Prefix), PattrsBinary: p.attributes(),
 		}}); err != nil {
-			return fmt.Errorf("advertising %s: %w", p.Prefix, err)
+			failed = append(failed, fmt.Errorf("advertising %s: %w", p.Prefix, err))
 		}
 	}
 	for _, p := range withdraw {
 		if err := g.bgp.DeletePath(ctx, &api.DeletePathRequest{Path: &api.Path{
 			Family: apiFamilies[lb.FamilyOf(p.Addr())], NlriBinary: nlri(p), IsWithdraw: true,
 		}}); err != nil {
-			return fmt.Errorf("withdrawing %s: %w", p, err)
+			failed = append(failed, fmt.Errorf("withdrawing %s: %w", p, err))
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // attachPatience is for how long GoBGP may not be ready: it is within milliseconds.

@@ -13,6 +13,8 @@ type ledger struct {
 	// without are the prefixes that are not advertised since the node has no next hop for them.
 	without map[netip.Prefix]struct{}
 	hopless int
+	// excess are the prefixes that were not advertised since they have too many communities, since it was last emptied.
+	excess []netip.Prefix
 }
 
 // hopContext is what a path depends on besides its route.
@@ -66,7 +68,9 @@ func (l *ledger) put(c hopContext, r Route, wanted bool, advertise *[]path, with
 		hop, ok := NextHop(r.Prefix, c.local, c.peer)
 		if !ok {
 			wanted, l.without[r.Prefix] = false, struct{}{}
-		} else if p := (path{r, hop, c.internal}); !l.paths[r.Prefix].equal(p) {
+		} else if p := (path{r, hop, c.internal}); !p.fits() {
+			wanted, l.excess = false, append(l.excess, r.Prefix)
+		} else if !l.paths[r.Prefix].equal(p) {
 			l.paths[r.Prefix] = p
 			*advertise = append(*advertise, p)
 		}

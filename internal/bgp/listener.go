@@ -4,10 +4,12 @@ package bgp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,10 +72,21 @@ func (k *kernel) listen(p Peer, remote netip.Addr, accepted func(net.Conn)) (sto
 		defer k.mu.Unlock()
 		delete(l.expected, p.Name)
 		if p.Password != "" {
-			_ = control(l.raw, func(fd int) error { return setMD5(fd, remote, "") })
+			// Another peer may have come for the same router meanwhile, with its key in place of this one's.
+			_ = control(l.raw, func(fd int) error { return setMD5(fd, remote, l.password(remote)) })
 		}
 		k.closeUnused(key, l)
 	}, nil
+}
+
+// password returns that of a peer that is expected from an address, empty if there is none.
+func (l *listener) password(remote netip.Addr) Password {
+	for _, e := range l.expected {
+		if e.remote == remote {
+			return e.peer.Password
+		}
+	}
+	return ""
 }
 
 func (k *kernel) closeUnused(key listenerKey, l *listener) {
@@ -116,17 +129,34 @@ func open179(key listenerKey) (*listener, error) {
 	return l, nil
 }
 
+// acceptPause is how long to wait when a connection could not be accepted.
+const acceptPause = 50 * time.Millisecond
+
 // serve hands connections over until the listener is closed.
 func (k *kernel) serve(l *listener) {
 	for {
 		conn, err := l.socket.AcceptTCP()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		local, remote := addressOf(conn.LocalAddr()), addressOf(conn.RemoteAddr())
-		e, ok := k.find(l, local, remote)
-		if !ok {
+		if err != nil { // such as too many open files, which passes
+			time.Sleep(acceptPause)
+			continue
+		}
+		if !k.handOver(l, conn) {
 			conn.Close()
+		}
+	}
+}
+
+// handOver gives a connection to the peer that it is of, if there is one. It has the lock meanwhile: a peer that has
+// stopped to listen gets none.
+func (k *kernel) handOver(l *listener, conn *net.TCPConn) bool {
+	local, remote := addressOf(conn.LocalAddr()), addressOf(conn.RemoteAddr())
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, e := range l.expected {
+		if !e.matches(local, remote) {
 			continue
 		}
 		raw, err := conn.SyscallConn()
@@ -134,23 +164,12 @@ func (k *kernel) serve(l *listener) {
 			err = control(raw, func(fd int) error { return setHops(fd, remote, e.peer) })
 		}
 		if err == nil {
-			err = conn.SetKeepAliveConfig(keepAlive(e.peer))
+			err = conn.SetKeepAliveConfig(keepAlive)
 		}
-		if err != nil {
-			conn.Close()
-			continue
+		if err == nil {
+			e.accepted(conn)
 		}
-		e.accepted(conn)
+		return err == nil
 	}
-}
-
-func (k *kernel) find(l *listener, local, remote netip.Addr) (expected, bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, e := range l.expected {
-		if e.matches(local, remote) {
-			return e, true
-		}
-	}
-	return expected{}, false
+	return false
 }

@@ -87,7 +87,7 @@ func TestOpen(t *testing.T) {
 		},
 		"a large AS number": {
 			openOf(t, asTrans, ipv4, bgp.NewCapFourOctetASNumber(4200000000)),
-			open{version: 4, asn: 4200000000, holdTime: 90, id: id, families: []lb.Family{lb.IPv4}},
+			open{version: 4, asn: 4200000000, fourOctets: true, holdTime: 90, id: id, families: []lb.Family{lb.IPv4}},
 		},
 		"graceful restart for one family, and what is none of ours": {
 			openOf(t, 64513, ipv4, bgp.NewCapFQDN("router", "example"), bgp.NewCapGracefulRestart(true, true, 120, []*bgp.CapGracefulRestartTuple{

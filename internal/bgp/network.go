@@ -13,7 +13,7 @@ type network interface {
 	resolve(ctx context.Context, p Peer) (netip.Addr, error)
 	// dial connects to a peer at an address.
 	dial(ctx context.Context, p Peer, remote netip.Addr) (net.Conn, error)
-	// listen has connections of a peer handed over until stop. Remote may be invalid for an unnumbered peer without a
+	// listen has connections of a peer handed over until stop, by a function that does not block. Remote may be invalid for an unnumbered peer without a
 	// password.
 	listen(p Peer, remote netip.Addr, accepted func(net.Conn)) (stop func(), err error)
 	// connected tells whether an address is in a subnet of this node.

@@ -16,6 +16,8 @@ type open struct {
 	// holdTime is in seconds.
 	holdTime uint16
 	id       netip.Addr
+	// fourOctets is true if AS numbers have four octets in UPDATEs (RFC 6793).
+	fourOctets bool
 	// families that are exchanged, IPv4 if the message does not say (RFC 4760 section 8).
 	families []lb.Family
 	// extendedNextHop is true if IPv4 prefixes may have IPv6 next hops (RFC 8950).
@@ -135,7 +137,7 @@ func (o *open) take(code byte, value []byte) {
 		}
 		value = kept
 	case code == capabilityFourOctetAS && len(value) == 4:
-		o.asn = binary.BigEndian.Uint32(value)
+		o.asn, o.fourOctets = binary.BigEndian.Uint32(value), true
 	default:
 		return
 	}

@@ -18,6 +18,14 @@ func (p path) equal(q path) bool {
 	return p.nextHop == q.nextHop && p.internal == q.internal && p.Route.Equal(q.Route)
 }
 
+// communitiesRoom is how many octets of communities go with one prefix: a message of maxLength holds them beside its
+// header, the other attributes, two AS paths (RFC 6793) and the prefix, which are well under 200 octets. GoBGP panics
+// where the attributes leave no room for a prefix.
+const communitiesRoom = maxLength - 200
+
+// fits tells whether one message holds the path. Else it is not to be advertised: RFC 4271 section 9.2.
+func (p path) fits() bool { return 4*len(p.Communities)+12*len(p.LargeCommunities) <= communitiesRoom }
+
 // Types of path attributes and their flags (RFC 4271 section 4.3).
 const (
 	attributeOrigin           = 1

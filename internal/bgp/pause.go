@@ -5,6 +5,9 @@ import "time"
 const (
 	// minPause is what an attempt to connect waits after the second failure in a row.
 	minPause = time.Second
+	// manyFailures in a row, and a passive peer has to wait for minPause too before it may connect again: else one that
+	// comes and goes would fill the log.
+	manyFailures = 5
 	// defaultConnectTime bounds the pause where a peer gives no bound.
 	defaultConnectTime = 10 * time.Second
 	// steady is for how long a session must have been established for its loss to be followed by an attempt at once:

@@ -78,5 +78,8 @@ func (p Password) String() string {
 // GoString is String.
 func (p Password) GoString() string { return p.String() }
 
+// MarshalText is String.
+func (p Password) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
 // LogValue is String.
 func (p Password) LogValue() slog.Value { return slog.StringValue(p.String()) }

@@ -18,6 +18,8 @@ import (
 	"github.com/osrg/gobgp/v3/pkg/packet/bgp"
 )
 
+var discard = slog.New(slog.DiscardHandler)
+
 // testRouter is a BGP router for tests: it keeps what it is told, as text, and what happens to it. It reads with GoBGP's
 // decoder, which knows nothing of how this package writes.
 type testRouter struct {
@@ -30,6 +32,7 @@ type testRouter struct {
 	capabilities []bgp.ParameterCapabilityInterface
 	serializing  sync.Mutex
 	silent       bool // it keeps no routes, and counts only
+	twoOctets    bool // it knows no 4-octet AS numbers
 	connections  chan *connection
 }
 
@@ -123,7 +126,10 @@ func (c *connection) stall() {
 }
 
 func (c *connection) sendOpen() {
-	capabilities := append([]bgp.ParameterCapabilityInterface{bgp.NewCapFourOctetASNumber(c.router.asn), bgp.NewCapRouteRefresh()}, c.router.capabilities...)
+	capabilities := append([]bgp.ParameterCapabilityInterface{bgp.NewCapRouteRefresh()}, c.router.capabilities...)
+	if !c.router.twoOctets {
+		capabilities = append(capabilities, bgp.NewCapFourOctetASNumber(c.router.asn))
+	}
 	as := uint16(asTrans)
 	if c.router.asn < 1<<16 {
 		as = uint16(c.router.asn)

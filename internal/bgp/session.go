@@ -27,7 +27,10 @@ type session struct {
 	link    *link
 	// failures in a row, of attempts to connect and of sessions that did not last.
 	failures int
+	// begun is when the last session began to be opened.
+	begun    time.Time
 	attempt  *time.Timer
+	recheck  *time.Timer        // whether a slow router takes routes in again
 	dialing  context.CancelFunc // nil while not
 	dialed   chan dialed
 	accepted chan net.Conn
@@ -56,6 +59,8 @@ func newSession(e *Engine, name string) *session {
 		name: name, engine: e, log: e.log.With("peer", name), kick: make(chan struct{}, 1), tally: &tally{},
 		dialed: make(chan dialed), accepted: make(chan net.Conn, 1), attempt: time.NewTimer(0),
 	}
+	s.recheck = time.AfterFunc(time.Hour, s.wake)
+	s.recheck.Stop()
 	s.shown.status = SessionStatus{Peer: name, State: Idle, Since: time.Now()}
 	s.dirty = map[netip.Prefix]struct{}{}
 	return s
@@ -136,7 +141,7 @@ func (s *session) catchUp() (gone bool) {
 	case s.link == nil || s.link.router == nil:
 	case s.link.relay.stalled(time.Now()):
 		// What changes meanwhile is noted once per prefix, however often it changes.
-		time.AfterFunc(stallTime, s.wake)
+		s.recheck.Reset(stallTime)
 	default:
 		s.syncRoutes()
 	}
@@ -158,6 +163,8 @@ func (s *session) follow(c Change, want Peer) {
 		s.await()
 		if !c.Bridged {
 			s.unwatch()
+		} else if c.BFD {
+			s.watch()
 		}
 		s.release()
 		s.failures = 0
@@ -216,6 +223,10 @@ func (s *session) opened(o open) {
 	s.shown.set(func(st *SessionStatus) {
 		st.State, st.PeerASN, st.RouterID, st.GracefulRestart = OpenConfirm, o.asn, o.id, o.restart && s.peer.GracefulRestart
 	})
+	if !o.fourOctets && s.peer.ASN > 0xFFFF {
+		// GoBGP forgets AS4_PATH when it reckons how many prefixes a message holds, and drops one that is too long.
+		s.log.Warn("the router knows no 4-octet AS numbers: GoBGP may lose routes where more than 500 have the same attributes")
+	}
 	s.mu.Lock()
 	s.everything, s.live = true, true
 	s.mu.Unlock()
@@ -254,9 +265,9 @@ func (s *session) lost(why string) {
 			st.Since = time.Now()
 		}
 	})
-	if wasUp && stable || l.parting {
+	if wasUp && stable {
 		s.failures = 0
-	} else {
+	} else { // also if BFD or an edit ended it; who edits asks for an attempt at once
 		s.failures++
 	}
 	if wasUp {
@@ -285,6 +296,10 @@ func (s *session) syncRoutes() {
 		advertise, withdraw = s.ledger.all(c, s.engine.routes(s.name))
 	} else {
 		advertise, withdraw = s.ledger.some(c, dirty, s.engine.routeOf(s.name))
+	}
+	if n := len(s.ledger.excess); n > 0 {
+		s.log.Error("prefixes are not advertised: they have more communities than a message holds", "prefix", s.ledger.excess[0], "prefixes", n)
+		s.ledger.excess = nil
 	}
 	if len(advertise)+len(withdraw) > 0 {
 		if err := s.backend.change(advertise, withdraw); err != nil {
@@ -349,6 +364,7 @@ func (s *session) release() {
 
 func (s *session) close() {
 	s.attempt.Stop()
+	s.recheck.Stop()
 	s.hush()
 	s.release()
 }

@@ -179,9 +179,9 @@ func TestNextHopsChangeWithoutAReset(t *testing.T) {
 	p.NextHops[lb.IPv6] = netip.Addr{}
 	s.SetPeer(p)
 	c.routes()
-	if st := s.session("tor"); st.Established != 1 || st.State != Established || st.WithoutNextHop != 1 {
-		t.Errorf("the status is %+v", st)
-	}
+	s.until("tor", "one without next hop", func(st SessionStatus) bool {
+		return st.Established == 1 && st.State == Established && st.WithoutNextHop == 1
+	})
 }
 
 func TestHoldTimes(t *testing.T) {

@@ -34,7 +34,7 @@ func (k *kernel) dial(ctx context.Context, p Peer, remote netip.Addr) (net.Conn,
 	}
 	d := net.Dialer{
 		Timeout:         p.dialPatience(),
-		KeepAliveConfig: keepAlive(p),
+		KeepAliveConfig: keepAlive,
 		Control: func(_, _ string, raw syscall.RawConn) error {
 			return control(raw, func(fd int) error {
 				if err := setMD5(fd, remote, p.Password); err != nil {
@@ -74,8 +74,9 @@ func numericZone(a netip.Addr) (netip.Addr, error) {
 	return a.WithZone(strconv.Itoa(link.Index)), nil
 }
 
-// keepAlive has TCP find out that a router is gone where no hold time does.
-func keepAlive(p Peer) net.KeepAliveConfig { return net.KeepAliveConfig{Enable: p.HoldTime == 0} }
+// keepAlive has TCP find out that a router is gone where no hold time does: the router may offer none, too. Where
+// there is one its KEEPALIVEs leave nothing to do.
+var keepAlive = net.KeepAliveConfig{Enable: true}
 
 func (k *kernel) connected(remote netip.Addr) bool {
 	if remote.IsLinkLocalUnicast() {
