@@ -211,7 +211,8 @@ func (x *scale) measureSpeakers(ctx context.Context, t *testing.T, floor cost) {
 	if late >= time.Second {
 		t.Errorf("the routers were whole %s after the last assignment", late)
 	}
-	if x.perThousand(c) >= 0.3 {
+	// What shares the processors with a quick run is not known.
+	if x.perThousand(c) >= less(0.6, 0.3) {
 		t.Errorf("%.2f s of CPU per 1,000 routes", x.perThousand(c))
 	}
 }

@@ -27,6 +27,8 @@ type session struct {
 	link    *link
 	// failures in a row, of attempts to connect and of sessions that did not last.
 	failures int
+	// loss is why the session was lost, while it has not been established again.
+	loss string
 	// begun is when the last session began to be opened.
 	begun    time.Time
 	attempt  *time.Timer
@@ -187,10 +189,15 @@ func (s *session) follow(c Change, want Peer) {
 
 // fail shows why a session went down or did not come up. The same reason once more is no news.
 func (s *session) fail(why string, wasUp bool) {
-	news := wasUp
+	news, shown := wasUp, why
+	if wasUp {
+		s.loss = why
+	} else if s.loss != "" {
+		shown += "; before, the session was lost: " + s.loss // of which this may only be what follows
+	}
 	s.shown.set(func(st *SessionStatus) {
-		news = news || st.LastError != why
-		st.LastError, st.LastErrorTime = why, time.Now()
+		news = news || st.LastError != shown
+		st.LastError, st.LastErrorTime = shown, time.Now()
 	})
 	if !wasUp && news {
 		s.log.Info("no session", "why", why)
@@ -236,7 +243,7 @@ func (s *session) opened(o open) {
 
 func (s *session) established() {
 	l := s.link
-	l.up = time.Now()
+	l.up, s.loss = time.Now(), ""
 	l.relay.mu.Lock()
 	hold := l.relay.talk.holdTime
 	l.relay.mu.Unlock()

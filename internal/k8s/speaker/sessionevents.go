@@ -53,26 +53,41 @@ type sessionEvent struct {
 
 // compare returns what became of a session between two looks. It may have come and gone in between.
 func (t *sessionTeller) compare(before, now v1alpha1.BGPSessionStatus, at time.Time) (events []sessionEvent) {
-	lost := before.EstablishedTime != nil && (now.EstablishedTime == nil || now.EstablishedCount != before.EstablishedCount)
-	came := now.EstablishedTime != nil && (before.EstablishedTime == nil || lost)
-	if lost {
-		why := ""
-		if now.LastError != "" {
-			why = ": " + now.LastError
-		}
-		switch n := t.lost(now.Peer, at); {
-		case n <= mostLosses:
-			events = append(events, sessionEvent{now.Peer, "SessionLost", fmt.Sprintf("node %s lost its session with %s%s", t.node, now.Address, why), true})
-		case n == mostLosses+1:
-			events = append(events, sessionEvent{now.Peer, "SessionFlapping", fmt.Sprintf(
-				"node %s lost its session with %s again, time %d with less than %s in between; told again once it has been steady for so long%s",
-				t.node, now.Address, n, minutes(steadyAfter), why), true})
-		}
+	was, is, again := before.EstablishedTime != nil, now.EstablishedTime != nil, now.EstablishedCount != before.EstablishedCount
+	switch {
+	case was && is && again: // lost, and established anew
+		return append(t.tellLost(now, at), t.tellCame(now)...)
+	case was && !is:
+		return t.tellLost(now, at)
+	case !was && is:
+		return t.tellCame(now)
+	case !was && again && now.EstablishedCount > 0: // established, and lost
+		return append(t.tellCame(now), t.tellLost(now, at)...)
 	}
-	if came && t.losses[now.Peer].count <= mostLosses {
-		events = append(events, sessionEvent{now.Peer, "SessionEstablished", fmt.Sprintf("node %s has a session with %s", t.node, now.Address), false})
+	return nil
+}
+
+func (t *sessionTeller) tellCame(now v1alpha1.BGPSessionStatus) []sessionEvent {
+	if t.losses[now.Peer].count > mostLosses {
+		return nil
 	}
-	return events
+	return []sessionEvent{{now.Peer, "SessionEstablished", fmt.Sprintf("node %s has a session with %s", t.node, now.Address), false}}
+}
+
+func (t *sessionTeller) tellLost(now v1alpha1.BGPSessionStatus, at time.Time) []sessionEvent {
+	why := ""
+	if now.LastError != "" {
+		why = ": " + now.LastError
+	}
+	switch n := t.lost(now.Peer, at); {
+	case n <= mostLosses:
+		return []sessionEvent{{now.Peer, "SessionLost", fmt.Sprintf("node %s lost its session with %s%s", t.node, now.Address, why), true}}
+	case n == mostLosses+1:
+		return []sessionEvent{{now.Peer, "SessionFlapping", fmt.Sprintf(
+			"node %s lost its session with %s again, time %d with less than %s in between; told again once it has been steady for so long%s",
+			t.node, now.Address, n, minutes(steadyAfter), why), true}}
+	}
+	return nil
 }
 
 // lost counts a loss, and returns how many there were of late.

@@ -29,6 +29,8 @@ func TestSessionEvents(t *testing.T) {
 		{"never comes up", [][]v1alpha1.BGPSessionStatus{one(down(0, "refused")), one(down(0, "timed out"))}, nil},
 		{"is lost", [][]v1alpha1.BGPSessionStatus{one(up(1)), one(down(1, "hold timer expired")), one(down(1, "refused"))}, []string{came, lost + ": hold timer expired"}},
 		{"is lost and back between two looks", [][]v1alpha1.BGPSessionStatus{one(up(1)), one(up(2))}, []string{came, lost, came}},
+		{"comes up and is lost between two looks", [][]v1alpha1.BGPSessionStatus{nil, one(down(1, "refused")), one(down(1, "refused")), one(down(3, "refused"))},
+			[]string{came, lost + ": refused", came, lost + ": refused"}},
 		{"its peer is removed", [][]v1alpha1.BGPSessionStatus{one(up(1)), nil}, []string{came}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"math"
+	"math/bits"
 	"slices"
 	"strings"
 	"time"
@@ -101,7 +102,8 @@ func bgpSession(e bgp.SessionStatus) v1alpha1.BGPSessionStatus {
 }
 
 // keepSessions takes over from the written sessions what is no reason to write: that a session that is not
-// established is tried again and again, with the same outcome, and that KEEPALIVEs come and go.
+// established is tried again and again, with the same outcome, and that KEEPALIVEs come and go. What comes and goes
+// is written anew when it has doubled, or something else is: ever more rarely, while nothing happens.
 func keepSessions(wanted, written []v1alpha1.BGPSessionStatus) {
 	for i := range wanted {
 		w := &wanted[i]
@@ -118,7 +120,9 @@ func keepSessions(wanted, written []v1alpha1.BGPSessionStatus) {
 			if w.LastError == b.LastError {
 				w.State, w.Address = b.State, cmp.Or(w.Address, b.Address)
 			}
-		case up != nil && up.Equal(b.EstablishedTime) && w.UpdatesSent == b.UpdatesSent && w.PrefixesAdvertised == b.PrefixesAdvertised:
+		case up != nil && up.Equal(b.EstablishedTime) && w.UpdatesSent == b.UpdatesSent && w.PrefixesAdvertised == b.PrefixesAdvertised &&
+			magnitude(uint64(w.MessagesReceived)) == magnitude(uint64(b.MessagesReceived)) &&
+			magnitude(uint64(w.UpdatesReceived)) == magnitude(uint64(b.UpdatesReceived)):
 			w.MessagesReceived, w.MessagesSent, w.UpdatesReceived = b.MessagesReceived, b.MessagesSent, b.UpdatesReceived
 		}
 	}
@@ -150,9 +154,14 @@ func tally(sessions []bgp.SessionStatus) (sum uint64) {
 		add(s.UpdatesSent)
 		add(uint64(s.Advertised))
 		add(uint64(s.WithoutNextHop))
+		add(uint64(magnitude(s.Received)))
+		add(uint64(magnitude(s.UpdatesReceived)))
 	}
 	return sum
 }
+
+// magnitude of a count: one more each time that it has doubled.
+func magnitude(n uint64) int { return bits.Len64(n) }
 
 func count(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
 
