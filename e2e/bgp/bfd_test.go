@@ -64,7 +64,7 @@ func (w *world) bfdUp(ctx context.Context, t *testing.T, r *lab.Router, peers ..
 // node within 400 ms.
 func TestBFD(t *testing.T) {
 	// What shares the processors with a quick run is not known.
-	bound := less(600, 400) * time.Millisecond
+	bound := less(600*time.Millisecond, 400*time.Millisecond)
 	each(t, 3*time.Minute, func(ctx context.Context, t *testing.T, w *world, r *lab.Router) {
 		prefixes := w.service(ctx, t, "field")
 		w.withBFD(ctx, t, r, "")
