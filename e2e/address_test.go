@@ -282,20 +282,6 @@ func TestPoolTroubleShows(t *testing.T) {
 	})
 }
 
-// What a later release does is refused in words, not ignored.
-func TestNotSupportedYet(t *testing.T) {
-	ctx, w := within(t, time.Minute)
-	for kind, yaml := range map[string]string{
-		"BGP":           "kind: BGPPeer\nmetadata: {name: refused}\nspec: {myASN: 64512, peerASN: 64513, peerAddress: 192.0.2.1}",
-		"not supported": "kind: BGPAdvertisement\nmetadata: {name: refused}\nspec: {}",
-	} {
-		err := w.Apply(ctx, []byte("apiVersion: fairlead.dev/v1alpha1\n"+yaml+"\n"))
-		if err == nil || !strings.Contains(err.Error(), kind) || !strings.Contains(err.Error(), "not supported by this release") {
-			t.Errorf("%s: %v", kind, err)
-		}
-	}
-}
-
 // Malformed addresses are refused at apply, in a sentence that names the value.
 func TestMalformedPools(t *testing.T) {
 	ctx, w := within(t, time.Minute)

@@ -98,8 +98,7 @@ func run(ctx context.Context, o options) error {
 	log, _ := o.Logger(os.Stderr)
 	slog.SetDefault(log)
 	k8s.CaptureLogs(log)
-	// There is one on every node, and it allocates little: a smaller heap is worth more than the time.
-	debug.SetGCPercent(50)
+	debug.SetGCPercent(frugal)
 	key, err := os.ReadFile(o.gossipKeyFile)
 	if err != nil {
 		return fmt.Errorf("--gossip-key-file: %w", err)
@@ -169,7 +168,7 @@ func run(ctx context.Context, o options) error {
 			daemon.TaskFunc(func(ctx context.Context) error { return engine.Run(ctx, group, sessions{mesh, o.node, timing}) }))
 	}
 	tasks := []daemon.Task{
-		&daemon.HTTP{Address: o.HTTPAddress, Metrics: registry, Ready: ready, Log: log}, events, daemon.TaskFunc(serve),
+		&daemon.HTTP{Address: o.HTTPAddress, Metrics: registry, Ready: ready, Log: log}, events, daemon.TaskFunc(serve), daemon.TaskFunc(tendHeap),
 	}
 	for _, w := range s.Watches() {
 		tasks = append(tasks, w)
