@@ -10,8 +10,8 @@ import (
 // There is a speaker on every node, and most have little to remember: there a small heap is worth more than the time to
 // keep it small. With thousands of Services it is the other way round.
 const (
-	frugal, swift = 40, 100 // how much garbage may wait, in percent of what lives
-	small, large  = 16 << 20, 24 << 20
+	frugal, swift = 30, 100 // how much garbage may wait, in percent of what lives
+	small, large  = 32 << 20, 40 << 20
 	heapInterval  = 10 * time.Second
 )
 

@@ -15,6 +15,7 @@ type Announcer struct {
 	Send func(netip.Addr)
 
 	kick  chan struct{}
+	born  time.Time
 	mu    sync.Mutex
 	by    map[netip.Addr]*announcement
 	queue announcements
@@ -29,7 +30,7 @@ type announcement struct {
 
 // NewAnnouncer returns an announcer that uses send.
 func NewAnnouncer(send func(netip.Addr)) *Announcer {
-	return &Announcer{Send: send, kick: make(chan struct{}, 1), by: map[netip.Addr]*announcement{}}
+	return &Announcer{Send: send, kick: make(chan struct{}, 1), born: time.Now(), by: map[netip.Addr]*announcement{}}
 }
 
 // Start announces an address now, and again until Stop. Of an address that is announced already it begins
@@ -72,16 +73,16 @@ func (a *Announcer) Run(ctx context.Context) error {
 		case <-a.kick:
 		case <-timer.C:
 		}
-		due, next := a.due(time.Now())
+		due, wait := a.due(time.Now())
 		for _, address := range due {
 			a.Send(address)
 		}
-		timer.Reset(next)
+		timer.Reset(wait)
 	}
 }
 
 // due returns the addresses to announce now and the time until the next.
-func (a *Announcer) due(now time.Time) (due []netip.Addr, next time.Duration) {
+func (a *Announcer) due(now time.Time) (due []netip.Addr, wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for len(a.queue) > 0 {
@@ -91,7 +92,7 @@ func (a *Announcer) due(now time.Time) (due []netip.Addr, next time.Duration) {
 		}
 		due = append(due, x.address)
 		x.sent++
-		x.at = now.Add(pause(x.sent, rand.Float64()))
+		x.at = a.born.Add(next(x.sent, now.Sub(a.born), rand.Float64()))
 		heap.Fix(&a.queue, 0)
 	}
 	return due, refresh

@@ -12,11 +12,15 @@ const (
 // frames get lost and ports come up late, and it is of use only if it is heard soon.
 var burst = []time.Duration{100 * time.Millisecond, 400 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second}
 
-// pause returns the time to the next announcement after sent ones. Once the burst is over, jitter, from 0
-// to 1, spreads the addresses over time, so that they are not all announced in one instant.
-func pause(sent int, jitter float64) time.Duration {
+// together is how far apart the times are at which addresses are announced at the slow pace: those of one time share
+// a wake-up of the process, which costs more than a frame.
+const together = time.Second
+
+// next returns when an address is announced next, after so many announcements, the last of them now. Once the burst is
+// over, jitter, from 0 to 1, spreads the addresses over time, so that they are not all announced in one instant.
+func next(sent int, now time.Duration, jitter float64) time.Duration {
 	if sent-1 < len(burst) {
-		return burst[sent-1]
+		return now + burst[sent-1]
 	}
-	return time.Duration(float64(refresh) * (0.75 + jitter/2))
+	return (now + time.Duration(float64(refresh)*(0.75+jitter/2))).Round(together)
 }
