@@ -6,15 +6,14 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/lb"
+	"github.com/fairlead-lb/fairlead/internal/netnstest"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/vishvananda/netlink"
@@ -22,34 +21,13 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-const insideVariable = "LAYER2_TEST_INSIDE"
-
-// TestMain runs the tests in a network namespace of their own, and without root in a user namespace too: the
-// whole process, since goroutines do not follow a thread into a namespace. The kernel removes both at the end.
+// TestMain runs the tests in a network namespace of their own.
 func TestMain(m *testing.M) {
-	fuzzing := slices.ContainsFunc(os.Args, func(a string) bool { return strings.HasPrefix(a, "-test.fuzz=") })
 	if storm := os.Getenv(stormVariable); storm != "" {
 		sendStorm(storm)
 		os.Exit(0)
 	}
-	if os.Getenv(insideVariable) != "" || fuzzing {
-		os.Exit(m.Run())
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), insideVariable+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	if os.Geteuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
-	}
-	runtime.LockOSThread() // Pdeathsig is about the thread
-	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
-		fmt.Fprintln(os.Stderr, "cannot make a namespace for the tests:", err)
-		os.Exit(1)
-	}
-	os.Exit(cmd.ProcessState.ExitCode())
+	netnstest.Main(m, nil)
 }
 
 // cable is a veth pair from this namespace to a client's, whose kernel does its own ARP and NDP.
