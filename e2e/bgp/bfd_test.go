@@ -12,25 +12,10 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
-
-// times are durations of which the distribution counts.
-type times []time.Duration
-
-// part is the duration that so many in a hundred do not exceed.
-func (l times) part(percent int) time.Duration {
-	if len(l) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(l))
-	return sorted[min(len(sorted)-1, len(sorted)*percent/100)]
-}
-
-func (l times) String() string {
-	return fmt.Sprintf("median %d ms, worst %d ms of %d", l.part(50).Milliseconds(), l.part(100).Milliseconds(), len(l))
-}
 
 // withBFD gives a router sessions with all nodes, over both families, each with BFD of 3 x 100 ms, and waits until all
 // is up.
@@ -50,7 +35,7 @@ func (w *world) withBFD(ctx context.Context, t *testing.T, r *lab.Router, more s
 func (w *world) bfdUp(ctx context.Context, t *testing.T, r *lab.Router, peers ...string) {
 	t.Helper()
 	for _, name := range peers {
-		eventually(ctx, t, "the session of "+r.Name+" with "+name+", with BFD", 15*time.Second, func() error {
+		measure.Eventually(ctx, t, "the session of "+r.Name+" with "+name+", with BFD", 15*time.Second, func() error {
 			s, err := r.Peer(ctx, name)
 			if err == nil && (!s.Established || !strings.EqualFold(s.BFD, "up")) {
 				err = fmt.Errorf("it is %s, BFD %q: %s", s.State, s.BFD, s.LastError)
@@ -64,7 +49,7 @@ func (w *world) bfdUp(ctx context.Context, t *testing.T, r *lab.Router, peers ..
 // node within 400 ms.
 func TestBFD(t *testing.T) {
 	// What shares the processors with a quick run is not known.
-	bound := less(600*time.Millisecond, 400*time.Millisecond)
+	bound := measure.Less(600*time.Millisecond, 400*time.Millisecond)
 	each(t, 3*time.Minute, func(ctx context.Context, t *testing.T, w *world, r *lab.Router) {
 		prefixes := w.service(ctx, t, "field")
 		w.withBFD(ctx, t, r, "")
@@ -74,9 +59,9 @@ func TestBFD(t *testing.T) {
 				return s.BFDState == v1alpha1.BFDSessionUp && s.BFD != nil && s.BFD.DetectionTime == 300
 			})
 		}
-		var took [2]times
+		var took [2]measure.Times
 		begin := time.Now().Truncate(time.Second)
-		for i := range less(3, 20) {
+		for i := range measure.Less(3, 20) {
 			node := w.Nodes[i%3]
 			watch, err := r.WatchRoutes(prefixes[:]...)
 			if err != nil {
@@ -94,7 +79,7 @@ func TestBFD(t *testing.T) {
 				took[family] = append(took[family], at.Sub(cut))
 			}
 			if i == 0 { // long enough for the node to notice, too
-				pause(ctx, t, time.Until(cut.Add(time.Second)))
+				measure.Pause(ctx, t, time.Until(cut.Add(time.Second)))
 			}
 			if err := w.Restore(node.Host); err != nil {
 				t.Fatal(err)
@@ -105,8 +90,8 @@ func TestBFD(t *testing.T) {
 			w.bfdUp(ctx, t, r, node.Name, node.Name+"v6")
 			routed(ctx, t, r, 3, prefixes[:]...)
 		}
-		report(t, w, "a node's cable cut, BFD 3 x 100 ms, until "+string(r.Software)+" has forgotten it", "< 400 ms", "IPv4 %s; IPv6 %s", took[0], took[1])
-		if worst := max(took[0].part(100), took[1].part(100)); worst >= bound {
+		measure.Report(t, len(w.Nodes), "a node's cable cut, BFD 3 x 100 ms, until "+string(r.Software)+" has forgotten it", "< 400 ms", "IPv4 %s; IPv6 %s", took[0], took[1])
+		if worst := max(took[0].Part(100), took[1].Part(100)); worst >= bound {
 			t.Errorf("the next hop went after %s, want less than %s", worst, bound)
 		}
 		w.toldLost(ctx, t, w.Node(1), "v4", begin)
@@ -117,7 +102,7 @@ func TestBFD(t *testing.T) {
 // not be told is told again every ten seconds.
 func (w *world) toldLost(ctx context.Context, t *testing.T, node *lab.Node, peer string, since time.Time) {
 	t.Helper()
-	eventually(ctx, t, "an event of the lost session", 15*time.Second, func() error {
+	measure.Eventually(ctx, t, "an event of the lost session", 15*time.Second, func() error {
 		events, err := w.events(ctx, peer)
 		for _, e := range events {
 			if e.Reason == "SessionLost" && strings.Contains(e.Message, "BFD") && strings.Contains(e.Message, node.Name) && !e.LastTimestamp.Time.Before(since) {
@@ -143,7 +128,7 @@ func (w *world) events(ctx context.Context, peer string) ([]corev1.Event, error)
 
 // gone waits until a node is no next hop to a prefix any more, after a moment, and returns since when.
 func gone(ctx context.Context, watch *lab.RouteWatch, prefix netip.Prefix, node *lab.Node, after time.Time) (at time.Time, err error) {
-	_, err = await(ctx, 10*time.Second, func() error {
+	_, err = measure.Await(ctx, 10*time.Second, func() error {
 		for _, e := range watch.Events() {
 			if e.Prefix == prefix && e.At.After(after) && !slices.Contains(e.NextHops, hop(node, prefix)) {
 				at = e.At
@@ -179,7 +164,7 @@ func TestMultiHopBFD(t *testing.T) {
 	if err := w.Cut(node.Host, lab.SwitchSide); err != nil {
 		t.Fatal(err)
 	}
-	took := eventually(ctx, t, "the router's loss of the session", 5*time.Second, func() error {
+	took := measure.Eventually(ctx, t, "the router's loss of the session", 5*time.Second, func() error {
 		s, err := w.far.Peer(ctx, node.Name)
 		if err == nil && s.Established {
 			err = fmt.Errorf("it is %s", s.State)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -100,7 +101,7 @@ spec: {myASN: 64512, peerASN: 64500, peerAddress: %s, families: [IPv4, IPv6]}
 		told += s.UpdatesReceived - updates[n.Name]
 	}
 	changes := len(watch.Events()) - len(prefixes)
-	report(t, w, fmt.Sprintf("a peer added and removed %d times", rounds), "other sessions stay, 0 UPDATEs to them",
+	measure.Report(t, len(w.Nodes), fmt.Sprintf("a peer added and removed %d times", rounds), "other sessions stay, 0 UPDATEs to them",
 		"3 of 3 other sessions kept their uptime, %d UPDATEs to them, %d changes of their routes, in %.0f s; %d times it was waited for until all was Established",
 		told, changes, took.Seconds(), seen)
 	if told > 0 || changes > 0 {
@@ -137,7 +138,7 @@ func TestEdits(t *testing.T) {
 		{"a family is added", ", families: [IPv4, IPv6]", "", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			pause(ctx, t, 1100*time.Millisecond) // a new session is to be told from an old one, in whole seconds
+			measure.Pause(ctx, t, 1100*time.Millisecond) // a new session is to be told from an old one, in whole seconds
 			w.apply(ctx, t, `
 apiVersion: fairlead.dev/v1alpha1
 kind: BGPPeer
@@ -150,7 +151,7 @@ metadata: {name: all}
 spec: {%s}
 `, spec, test.spec, test.advertisement)
 			if test.resets {
-				eventually(ctx, t, "new sessions", 10*time.Second, func() error {
+				measure.Eventually(ctx, t, "new sessions", 10*time.Second, func() error {
 					for _, n := range w.Nodes {
 						s, err := w.session(ctx, n.Name, "edited")
 						if err != nil || s.EstablishedTime == nil || !s.EstablishedTime.After(own[n.Name]) {
@@ -160,7 +161,7 @@ spec: {%s}
 					return nil
 				})
 			} else {
-				pause(ctx, t, time.Second)
+				measure.Pause(ctx, t, time.Second)
 				w.same(ctx, t, edited, "edited", own, begin)
 			}
 			own = w.uptimes(ctx, t, "edited")
@@ -171,7 +172,7 @@ spec: {%s}
 	}
 	w.same(ctx, t, other, "router", others, begin)
 	want := 3
-	eventually(ctx, t, "all paths at both", 5*time.Second, func() error {
+	measure.Eventually(ctx, t, "all paths at both", 5*time.Second, func() error {
 		for _, r := range []*lab.Router{edited, other} {
 			if paths, err := r.Paths(ctx, prefix); err != nil || len(paths) != want {
 				return fmt.Errorf("%s has %v: %v", r.Name, paths, err)
@@ -192,15 +193,15 @@ func TestProfileDeleted(t *testing.T) {
 	if err := w.fairlead.FairleadV1alpha1().BFDProfiles().Delete(ctx, "fast", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(ctx, t, "the condition", 6*time.Second, func() error {
+	measure.Eventually(ctx, t, "the condition", 6*time.Second, func() error {
 		return w.condition(ctx, "v4", "NoBFDProfile")
 	})
-	pause(ctx, t, time.Second)
+	measure.Pause(ctx, t, time.Second)
 	w.same(ctx, t, r, "v4", before, begin)
 	w.bfdUp(ctx, t, r, names(w.speaks(nil, "IPv4", "IPv6"))...)
 	w.says(ctx, t, "node1", "v4", "BFD goes on", func(s v1alpha1.BGPSessionStatus) bool { return s.BFDState == v1alpha1.BFDSessionUp })
 	w.apply(ctx, t, fastBFD)
-	eventually(ctx, t, "the end of the condition", 6*time.Second, func() error {
+	measure.Eventually(ctx, t, "the end of the condition", 6*time.Second, func() error {
 		return w.condition(ctx, "v4", "Established")
 	})
 }
@@ -227,7 +228,7 @@ func TestBadConfiguration(t *testing.T) {
 	routed(ctx, t, r, 3, prefix)
 	begin := time.Now()
 	before := w.uptimes(ctx, t, "router")
-	pause(ctx, t, 1100*time.Millisecond) // of two objects, one has to be the older, and they know whole seconds
+	measure.Pause(ctx, t, 1100*time.Millisecond) // of two objects, one has to be the older, and they know whole seconds
 	for _, test := range []struct{ name, peer, spec, reason string }{
 		{"two peers that are the same session", "again", fmt.Sprintf("myASN: 64512, peerASN: 64500, peerAddress: %s", r.V4), "Conflicting"},
 		{"a BFDProfile that is not there", "unwatched", fmt.Sprintf("myASN: 64512, peerASN: 64500, peerAddress: %s, bfdProfile: none", w.routers[lab.BIRD].V4), "NoBFDProfile"},
@@ -237,7 +238,7 @@ func TestBadConfiguration(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w.apply(ctx, t, "apiVersion: fairlead.dev/v1alpha1\nkind: BGPPeer\nmetadata: {name: %s}\nspec: {%s}\n", test.peer, test.spec)
-			eventually(ctx, t, "the condition", 8*time.Second, func() error { return w.condition(ctx, test.peer, test.reason) })
+			measure.Eventually(ctx, t, "the condition", 8*time.Second, func() error { return w.condition(ctx, test.peer, test.reason) })
 			p, err := w.fairlead.FairleadV1alpha1().BGPPeers().Get(ctx, test.peer, metav1.GetOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -255,7 +256,7 @@ kind: BGPAdvertisement
 metadata: {name: all}
 spec: {communities: ["65000:7", nowhere-defined]}
 `)
-		eventually(ctx, t, "the paths with the other community", 6*time.Second, func() error {
+		measure.Eventually(ctx, t, "the paths with the other community", 6*time.Second, func() error {
 			paths, err := r.Paths(ctx, prefix)
 			if err != nil || len(paths) != 3 {
 				return fmt.Errorf("%v: %v", paths, err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -54,13 +55,13 @@ func TestECMP(t *testing.T) {
 		if err := w.Cut(node.Host, lab.SwitchSide); err != nil {
 			t.Fatal(err)
 		}
-		pause(ctx, t, 4*time.Second)
+		measure.Pause(ctx, t, 4*time.Second)
 		_, broken, first := f.through()
 		others := 0
 		for _, n := range w.others(node) {
 			others += broken[n.V4]
 		}
-		report(t, w, fmt.Sprintf("%d connections through %s, one node's cable pulled", connections, r.Software), "only its connections are lost",
+		measure.Report(t, len(w.Nodes), fmt.Sprintf("%d connections through %s, one node's cable pulled", connections, r.Software), "only its connections are lost",
 			"spread %s; lost: %d of %d through the node, %d of %d through the others",
 			strings.Join(shares, "/"), broken[node.V4], all[node.V4], others, connections-all[node.V4])
 		if others > 0 {
@@ -82,7 +83,7 @@ func TestDrain(t *testing.T) {
 		node := w.Node(2)
 		probes := w.probes(ctx, t, prefixes)
 		f := w.flows(ctx, t, at(prefixes[0]), 300, time.Second)
-		pause(ctx, t, 500*time.Millisecond)
+		measure.Pause(ctx, t, 500*time.Millisecond)
 		watch, err := r.WatchRoutes(prefixes[:]...)
 		if err != nil {
 			t.Fatal(err)
@@ -98,7 +99,7 @@ func TestDrain(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = drain("null") })
-		var left times
+		var left measure.Times
 		for _, p := range prefixes {
 			at, err := gone(ctx, watch, p, node, asked)
 			if err != nil {
@@ -117,7 +118,7 @@ func TestDrain(t *testing.T) {
 		if !announced {
 			t.Errorf("%s has no path of %s with GRACEFUL_SHUTDOWN: %v", r.Name, node.Name, paths)
 		}
-		withdrawn := eventually(ctx, t, "the withdrawal", 20*time.Second, func() error {
+		withdrawn := measure.Eventually(ctx, t, "the withdrawal", 20*time.Second, func() error {
 			paths, err := r.Paths(ctx, prefixes[0])
 			if err == nil && len(paths) != 2 {
 				err = fmt.Errorf("there is %v", paths)
@@ -127,7 +128,7 @@ func TestDrain(t *testing.T) {
 		if s, err := r.Peer(ctx, node.Name); err != nil || !s.Established {
 			t.Errorf("the session with the drained node is %s: %v", s.State, err)
 		}
-		pause(ctx, t, time.Second)
+		measure.Pause(ctx, t, time.Second)
 		failed, sent, why := stop(probes)
 		// A connection that lasts is moved with its next hop, as long as it is, and the node that it comes to does not
 		// know it. Those through other nodes stay where they are (see TestECMP).
@@ -141,11 +142,11 @@ func TestDrain(t *testing.T) {
 			t.Fatal(err)
 		}
 		routed(ctx, t, r, 3, prefixes[:]...)
-		report(t, w, "a node drained, "+string(r.Software), "0 failed connections",
+		measure.Report(t, len(w.Nodes), "a node drained, "+string(r.Software), "0 failed connections",
 			"%d of %d new connections failed; of the established %d of %d through the node and %d of %d through others; "+
 				"the router left it after %d ms, withdrawn %.1f s later, back %d ms after the end",
 			failed, sent, broken[node.V4], all[node.V4], others, 300-all[node.V4],
-			left.part(100).Milliseconds(), withdrawn.Seconds(), time.Since(back).Milliseconds())
+			left.Part(100).Milliseconds(), withdrawn.Seconds(), time.Since(back).Milliseconds())
 		if failed > 0 || others > 0 {
 			t.Errorf("%d of %d new connections failed (%v), %d through other nodes broke (%v)", failed, sent, why, others, first)
 		}
@@ -209,7 +210,7 @@ func TestGracefulRestart(t *testing.T) {
 					t.Fatal(err)
 				}
 				ended := time.Since(begin)
-				pause(ctx, t, 2*time.Second)
+				measure.Pause(ctx, t, 2*time.Second)
 				// The router keeps what it has, and knows that it is old.
 				paths, err := r.Paths(ctx, prefixes[0])
 				if err != nil || len(paths) != 3 {
@@ -221,7 +222,7 @@ func TestGracefulRestart(t *testing.T) {
 				if err := r.AwaitEstablished(ctx, node.Name); err != nil {
 					t.Fatal(err)
 				}
-				synced := eventually(ctx, t, "the end of stale paths", 10*time.Second, func() error {
+				synced := measure.Eventually(ctx, t, "the end of stale paths", 10*time.Second, func() error {
 					for _, prefix := range prefixes {
 						paths, err := r.Paths(ctx, prefix)
 						if err != nil {
@@ -233,7 +234,7 @@ func TestGracefulRestart(t *testing.T) {
 					}
 					return nil
 				})
-				pause(ctx, t, 2*time.Second)
+				measure.Pause(ctx, t, 2*time.Second)
 				failed, sent, why := stop(probes)
 				_, broken, first := f.through()
 				lost := 0
@@ -241,7 +242,7 @@ func TestGracefulRestart(t *testing.T) {
 					lost += n
 				}
 				changes := len(watch.Events()) - len(prefixes)
-				report(t, w, fmt.Sprintf("a speaker restarted (%s) under graceful restart, %s", end.name, r.Software), "0 failed, the route never changes",
+				measure.Report(t, len(w.Nodes), fmt.Sprintf("a speaker restarted (%s) under graceful restart, %s", end.name, r.Software), "0 failed, the route never changes",
 					"%d of %d new connections failed, %d of 200 established broken, %d changes of the router's kernel routes; ended in %d ms, fresh %d ms after the session was back",
 					failed, sent, lost, changes, ended.Milliseconds(), synced.Milliseconds())
 				if failed > 0 || lost > 0 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -291,7 +292,7 @@ func (w *world) showField(ctx context.Context, t *testing.T, r *lab.Router, serv
 			t.Error(err)
 		}
 		// The next field starts from nothing.
-		eventually(ctx, t, "the end of the sessions", 5*time.Second, func() error {
+		measure.Eventually(ctx, t, "the end of the sessions", 5*time.Second, func() error {
 			for _, name := range names(speaks) {
 				if s, err := r.Peer(ctx, name); err != nil || s.Established {
 					return fmt.Errorf("%s is %s: %v", name, s.State, err)
@@ -350,7 +351,7 @@ func (w *world) showPaths(ctx context.Context, t *testing.T, r *lab.Router, serv
 		tellers = []string{"node1", "node2", "node3"}
 	}
 	if f.want4 == "" && f.want6 == "" {
-		pause(ctx, t, 500*time.Millisecond) // for what must not come
+		measure.Pause(ctx, t, 500*time.Millisecond) // for what must not come
 	}
 	for i, want := range []string{f.want4, f.want6} {
 		prefix := service[i]
@@ -367,7 +368,7 @@ func (w *world) showPaths(ctx context.Context, t *testing.T, r *lab.Router, serv
 			n := w.NodeNamed(name)
 			all = append(all, strings.NewReplacer("NODE4", n.V4.String(), "NODE6", n.V6.String()).Replace(want))
 		}
-		eventually(ctx, t, fmt.Sprintf("%s at %s", prefix, r.Name), 5*time.Second, func() error {
+		measure.Eventually(ctx, t, fmt.Sprintf("%s at %s", prefix, r.Name), 5*time.Second, func() error {
 			got, err := shown(ctx, r, prefix, strings.Contains(want, "localpref"))
 			if err == nil && !slices.Equal(got, all) {
 				err = fmt.Errorf("it has\n %s\nwant\n %s", strings.Join(got, "\n "), strings.Join(all, "\n "))
@@ -484,7 +485,7 @@ func TestMultiHop(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.peer(ctx, t, "far", fmt.Sprintf("myASN: 64512, peerASN: 64500, peerAddress: %s", w.far.V4))
-		pause(ctx, t, 2*time.Second)
+		measure.Pause(ctx, t, 2*time.Second)
 		if s, err := w.far.Peer(ctx, "node1"); err != nil || s.Established {
 			t.Errorf("it is %s: %v", s.State, err)
 		}
@@ -512,7 +513,7 @@ func TestSourceAddress(t *testing.T) {
 		if err := r.AwaitEstablished(ctx, "source"); err != nil {
 			t.Fatal(err)
 		}
-		eventually(ctx, t, "the path", 5*time.Second, func() error {
+		measure.Eventually(ctx, t, "the path", 5*time.Second, func() error {
 			got, err := shown(ctx, r, prefix, false)
 			if want := []string{"via 192.0.2.91 path [64512]"}; err == nil && !slices.Equal(got, want) {
 				err = fmt.Errorf("%v, want %v", got, want)
@@ -549,7 +550,7 @@ func TestUnnumbered(t *testing.T) {
 			t.Errorf("%+v: %v", s, err)
 		}
 		for _, p := range prefixes {
-			eventually(ctx, t, "a link-local next hop to "+p.String(), 5*time.Second, func() error {
+			measure.Eventually(ctx, t, "a link-local next hop to "+p.String(), 5*time.Second, func() error {
 				hops, err := r.NextHops(p)
 				if err == nil && (len(hops) != 1 || !hops[0].IsLinkLocalUnicast()) {
 					err = fmt.Errorf("it has %v", hops)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 )
 
 // state is what a router must not be able to change on a node.
@@ -155,7 +156,7 @@ func TestUnwantedRoutes(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatal("the routes were not taken within 30 s")
 	}
-	eventually(ctx, t, "a count of them", 5*time.Second, func() error {
+	measure.Eventually(ctx, t, "a count of them", 5*time.Second, func() error {
 		got, err := w.messages(ctx, node, "flood", "update")
 		if err == nil && got < routes {
 			err = fmt.Errorf("it is %d", got)
@@ -169,7 +170,7 @@ func TestUnwantedRoutes(t *testing.T) {
 		t.Errorf("the session is %s, and was %s", sessionText(now), sessionText(s))
 	}
 	c := spent(t, []*lab.Process{node.Speaker}, used)
-	report(t, w, fmt.Sprintf("%d unwanted routes from a router, 100 UPDATEs malformed", routes), "nothing changes, < 30 MB more",
+	measure.Report(t, len(w.Nodes), fmt.Sprintf("%d unwanted routes from a router, 100 UPDATEs malformed", routes), "nothing changes, < 30 MB more",
 		"taken in %.1f s at %.2f s of CPU, %d MB, %d MB before", took.Seconds(), c.cpu.Seconds(), c.memory>>20, idle.memory>>20)
 	if c.memory-idle.memory > 30<<20 {
 		t.Errorf("the speaker has %d MB, and had %d MB", c.memory>>20, idle.memory>>20)
@@ -199,11 +200,11 @@ func TestRouterFails(t *testing.T) {
 			return s.State != v1alpha1.BGPSessionEstablished && s.LastError != ""
 		})
 		t.Log(s.LastError)
-		pause(ctx, t, time.Second)
+		measure.Pause(ctx, t, time.Second)
 		if err := r.Start(ctx); err != nil {
 			t.Fatal(err)
 		}
-		took := eventually(ctx, t, "the sessions", 10*time.Second, func() error {
+		took := measure.Eventually(ctx, t, "the sessions", 10*time.Second, func() error {
 			for _, n := range w.Nodes {
 				if s, err := r.Peer(ctx, n.Name); err != nil || !s.Established {
 					return fmt.Errorf("%s: %s, %v", n.Name, s.State, err)
@@ -211,7 +212,7 @@ func TestRouterFails(t *testing.T) {
 			}
 			return nil
 		})
-		report(t, w, "the router killed and started, connectTime 1 s", "< 2 s", "all sessions %d ms after it listened", took.Milliseconds())
+		measure.Report(t, len(w.Nodes), "the router killed and started, connectTime 1 s", "< 2 s", "all sessions %d ms after it listened", took.Milliseconds())
 		routed(ctx, t, r, 3, prefix)
 	})
 	t.Run("stands still", func(t *testing.T) {
@@ -262,7 +263,7 @@ func TestRouterReadsNothing(t *testing.T) {
 		w.apply(ctx, t, "apiVersion: fairlead.dev/v1alpha1\nkind: BGPAdvertisement\nmetadata: {name: all}\nspec: {communities: [\"65000:%d\"]}\n", i+1)
 	}
 	prefix := w.service(ctx, t, "field")[0]
-	eventually(ctx, t, "the last change at the other router", 5*time.Second, func() error {
+	measure.Eventually(ctx, t, "the last change at the other router", 5*time.Second, func() error {
 		paths, err := w.routers[lab.BIRD].Paths(ctx, prefix)
 		if err != nil || len(paths) != 3 {
 			return fmt.Errorf("%v: %v", paths, err)

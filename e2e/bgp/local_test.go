@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -72,7 +73,7 @@ func TestLocal(t *testing.T) {
 			for _, number := range step.hops {
 				want = append(want, hop(w.Node(number), p))
 			}
-			eventually(ctx, t, fmt.Sprintf("%s: next hops %v", step.name, want), 5*time.Second, func() error {
+			measure.Eventually(ctx, t, fmt.Sprintf("%s: next hops %v", step.name, want), 5*time.Second, func() error {
 				got, err := r.NextHops(p)
 				slices.SortFunc(got, netip.Addr.Compare)
 				if err == nil && !slices.Equal(got, want) {

@@ -7,7 +7,6 @@ package bgp
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	"github.com/fairlead-lb/fairlead/internal/generated/clientset/versioned"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -28,19 +28,6 @@ func TestMain(m *testing.M) {
 		os.Exit(alone(os.Args[2]))
 	}
 	lab.Main(m)
-}
-
-var full = flag.Bool("full", false, "the issue's numbers of rounds and of Services")
-
-// figuresVariable names a file to which the measured rows are appended, as rows of a Markdown table.
-const figuresVariable = "FAIRLEAD_FIGURES"
-
-// less is the first value, and the second with -full.
-func less[T any](quick, whole T) T {
-	if *full {
-		return whole
-	}
-	return quick
 }
 
 // AS numbers of the nodes and of the routers.
@@ -175,7 +162,7 @@ func (w *world) leave(t *testing.T) {
 	defer cancel()
 	if t.Failed() {
 		for _, n := range w.Nodes {
-			t.Logf("%s, running %v:\n%s", n.Speaker.Name, n.Speaker.Running(), n.Speaker.Tail(less(25, 60)))
+			t.Logf("%s, running %v:\n%s", n.Speaker.Name, n.Speaker.Running(), n.Speaker.Tail(measure.Less(25, 60)))
 			if s, err := w.fairlead.FairleadV1alpha1().Speakers().Get(ctx, n.Name, metav1.GetOptions{}); err == nil {
 				for _, session := range s.Status.BGPSessions {
 					t.Logf("%s: %s", n.Name, sessionText(session))
@@ -194,7 +181,7 @@ func (w *world) leave(t *testing.T) {
 	}
 	errs = append(errs, w.clean(ctx))
 	// What the next test reads of a Speaker is not to be of this one.
-	_, err := await(ctx, 8*time.Second, func() error {
+	_, err := measure.Await(ctx, 8*time.Second, func() error {
 		speakers, err := w.fairlead.FairleadV1alpha1().Speakers().List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
@@ -301,58 +288,6 @@ func each(t *testing.T, limit time.Duration, test func(context.Context, *testing
 	}
 }
 
-// report shows what was measured as a row of a table: the case, the number of nodes, what was reached, and what is to be
-// reached.
-func report(t *testing.T, w *world, what, bound, format string, args ...any) {
-	t.Helper()
-	row := fmt.Sprintf("| %s | %d | %s | %s |", what, len(w.Nodes), fmt.Sprintf(format, args...), bound)
-	t.Log(row)
-	path := os.Getenv(figuresVariable)
-	if path == "" {
-		return
-	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err == nil {
-		_, err = fmt.Fprintln(file, row)
-		err = errors.Join(err, file.Close())
-	}
-	if err != nil {
-		t.Error(err)
-	}
-}
-
-// eventually waits until check returns nil, and fails with its last error if that does not come.
-func eventually(ctx context.Context, t *testing.T, what string, limit time.Duration, check func() error) time.Duration {
-	t.Helper()
-	took, err := await(ctx, limit, check)
-	if err != nil {
-		t.Fatalf("%s did not come within %s: %v", what, took.Round(time.Millisecond), err)
-	}
-	return took
-}
-
-func await(ctx context.Context, limit time.Duration, check func() error) (time.Duration, error) {
-	begin := time.Now()
-	for {
-		err := check()
-		took := time.Since(begin)
-		if err == nil || ctx.Err() != nil || took > limit {
-			return took, err
-		}
-		time.Sleep(30 * time.Millisecond)
-	}
-}
-
-// pause waits, or ends the test if its time is over.
-func pause(ctx context.Context, t *testing.T, d time.Duration) {
-	t.Helper()
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-		t.Fatal(context.Cause(ctx))
-	}
-}
-
 // session is what a node's Speaker says of a session.
 func (w *world) session(ctx context.Context, node, peer string) (v1alpha1.BGPSessionStatus, error) {
 	s, err := w.fairlead.FairleadV1alpha1().Speakers().Get(ctx, node, metav1.GetOptions{})
@@ -371,7 +306,7 @@ func (w *world) session(ctx context.Context, node, peer string) (v1alpha1.BGPSes
 func (w *world) says(ctx context.Context, t *testing.T, node, peer, what string, check func(v1alpha1.BGPSessionStatus) bool) v1alpha1.BGPSessionStatus {
 	t.Helper()
 	var s v1alpha1.BGPSessionStatus
-	took, err := await(ctx, 6*time.Second, func() (err error) {
+	took, err := measure.Await(ctx, 6*time.Second, func() (err error) {
 		if s, err = w.session(ctx, node, peer); err == nil && !check(s) {
 			err = errors.New("it says: " + sessionText(s))
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -23,10 +24,10 @@ const scaled = "scaled"
 
 // Many Services over three speakers, to one router and to both. What GoBGP alone, fed the same routes, needs is beside it.
 func TestScale(t *testing.T) {
-	for _, n := range less([]int{1000}, []int{1000, 10000}) {
+	for _, n := range measure.Less([]int{1000}, []int{1000, 10000}) {
 		for _, set := range [][]lab.Software{{lab.BIRD}, {lab.FRR}, {lab.FRR, lab.BIRD}} {
 			t.Run(fmt.Sprintf("%d Services to %v", n, set), func(t *testing.T) {
-				ctx, w := start(t, less(2*time.Minute, 10*time.Minute))
+				ctx, w := start(t, measure.Less(2*time.Minute, 10*time.Minute))
 				// At so many Services kube-proxy would take the processors from what is measured.
 				for _, node := range w.Nodes {
 					if err := node.KubeProxy.Kill(); err != nil {
@@ -114,7 +115,7 @@ func used(t *testing.T, processes []*lab.Process) (list []time.Duration) {
 func (x *scale) whole(ctx context.Context, t *testing.T, n int) {
 	t.Helper()
 	for _, r := range x.routers {
-		eventually(ctx, t, fmt.Sprintf("%d prefixes at %s", n, r.Name), less(time.Minute, 5*time.Minute), func() error {
+		measure.Eventually(ctx, t, fmt.Sprintf("%d prefixes at %s", n, r.Name), measure.Less(time.Minute, 5*time.Minute), func() error {
 			counts, err := r.Received(ctx)
 			for name, got := range counts {
 				if got != n {
@@ -173,7 +174,7 @@ func (x *scale) measureAlone(ctx context.Context, t *testing.T) (c cost) {
 			t.Fatal(err)
 		}
 	}
-	report(t, x.world, fmt.Sprintf("GoBGP alone, %d routes to %s", x.n, x.name), "the floor", "%d ms until all is there, %.2f s of CPU per 1,000 routes, %d MB",
+	measure.Report(t, len(x.Nodes), fmt.Sprintf("GoBGP alone, %d routes to %s", x.n, x.name), "the floor", "%d ms until all is there, %.2f s of CPU per 1,000 routes, %d MB",
 		c.took.Milliseconds(), x.perThousand(c), c.memory>>20)
 	return c
 }
@@ -188,7 +189,7 @@ func (x *scale) measureSpeakers(ctx context.Context, t *testing.T, floor cost) {
 	// What speakers need while nothing happens, for sessions with each other, is not the routes'.
 	const rest = 3 * time.Second
 	before := used(t, speakers)
-	pause(ctx, t, rest)
+	measure.Pause(ctx, t, rest)
 	idle := spent(t, speakers, before)
 	before, begin := used(t, speakers), time.Now()
 	last := make(chan time.Time, 1)
@@ -205,14 +206,14 @@ func (x *scale) measureSpeakers(ctx context.Context, t *testing.T, floor cost) {
 	c := spent(t, speakers, before)
 	idling := time.Duration(float64(idle.cpu) * float64(time.Since(begin)) / float64(rest))
 	c.cpu -= idling
-	report(t, x.world, fmt.Sprintf("%d Services to %s", x.n, x.name), "whole < 1 s after the last assignment, < 0.3 s of CPU per 1,000 routes and speaker",
+	measure.Report(t, len(x.Nodes), fmt.Sprintf("%d Services to %s", x.n, x.name), "whole < 1 s after the last assignment, < 0.3 s of CPU per 1,000 routes and speaker",
 		"whole %d ms after the last assignment (assigning took %.1f s), %.2f s of CPU per 1,000 routes and speaker (GoBGP alone %.2f), and %.2f s for being there; %d MB, %d MB before",
 		late.Milliseconds(), assigned.Sub(begin).Seconds(), x.perThousand(c), x.perThousand(floor), idling.Seconds(), c.memory>>20, idle.memory>>20)
 	if late >= time.Second {
 		t.Errorf("the routers were whole %s after the last assignment", late)
 	}
 	// What shares the processors with a quick run is not known.
-	if x.perThousand(c) >= less(0.6, 0.3) {
+	if x.perThousand(c) >= measure.Less(0.6, 0.3) {
 		t.Errorf("%.2f s of CPU per 1,000 routes", x.perThousand(c))
 	}
 }
@@ -277,7 +278,7 @@ func (x *scale) oneMore(ctx context.Context, t *testing.T) {
 	assigned := <-last
 	x.whole(ctx, t, x.n+1)
 	late := time.Since(assigned)
-	pause(ctx, t, 500*time.Millisecond) // for what should not come
+	measure.Pause(ctx, t, 500*time.Millisecond) // for what should not come
 	more := 0
 	for name, now := range updates() {
 		more += now - before[name]
@@ -285,7 +286,7 @@ func (x *scale) oneMore(ctx context.Context, t *testing.T) {
 			t.Errorf("%d UPDATEs to %s", now-before[name], name)
 		}
 	}
-	report(t, x.world, fmt.Sprintf("one more Service beside %d, %s", x.n, x.name), "1 UPDATE for each session", "%d UPDATEs over %d sessions, whole %d ms after the assignment", more, len(x.routers)*len(x.Nodes), late.Milliseconds())
+	measure.Report(t, len(x.Nodes), fmt.Sprintf("one more Service beside %d, %s", x.n, x.name), "1 UPDATE for each session", "%d UPDATEs over %d sessions, whole %d ms after the assignment", more, len(x.routers)*len(x.Nodes), late.Milliseconds())
 }
 
 // removeScaled deletes the Services, waits until nobody has an address of theirs, and starts what was stopped for them.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -30,7 +31,7 @@ func (w *world) service(ctx context.Context, t *testing.T, name string) [2]netip
 		t.Fatal(err)
 	}
 	var list [2]netip.Prefix
-	eventually(ctx, t, "the addresses of "+name, 10*time.Second, func() error {
+	measure.Eventually(ctx, t, "the addresses of "+name, 10*time.Second, func() error {
 		s, err := w.Kubernetes.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -115,7 +116,7 @@ func inParallel(n int, do func(i int) error) error {
 func routed(ctx context.Context, t *testing.T, r *lab.Router, hops int, prefixes ...netip.Prefix) {
 	t.Helper()
 	for _, p := range prefixes {
-		eventually(ctx, t, fmt.Sprintf("%d next hops of %s to %s", hops, r.Name, p), 15*time.Second, func() error {
+		measure.Eventually(ctx, t, fmt.Sprintf("%d next hops of %s to %s", hops, r.Name, p), 15*time.Second, func() error {
 			list, err := r.NextHops(p)
 			if err == nil && len(list) != hops {
 				err = fmt.Errorf("it has %v", list)

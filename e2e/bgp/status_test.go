@@ -14,6 +14,7 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -51,7 +52,7 @@ func TestSeen(t *testing.T) {
 	r := w.routers[lab.FRR]
 	prefix := w.service(ctx, t, "field")[0]
 	w.everything(ctx, t, r, ", enableGracefulRestart: true")
-	took := eventually(ctx, t, "the columns of the BGPPeer", 5*time.Second, func() error {
+	took := measure.Eventually(ctx, t, "the columns of the BGPPeer", 5*time.Second, func() error {
 		c, err := w.columns(ctx, "bgppeers", "router")
 		if err == nil && (c["Ready"] != "True" || c["Nodes"] != "3" || c["Established"] != "3" || c["Address"] != r.V4.String() || c["ASN"] != "64500") {
 			err = fmt.Errorf("they are %v", c)
@@ -82,8 +83,8 @@ func TestSeen(t *testing.T) {
 	w.says(ctx, t, "node1", "router", "the session is lost", func(s v1alpha1.BGPSessionStatus) bool {
 		return s.State != v1alpha1.BGPSessionEstablished && s.LastError != ""
 	})
-	eventually(ctx, t, "the condition", 6*time.Second, func() error { return w.condition(ctx, "router", "NotEstablished") })
-	eventually(ctx, t, "events of both kinds", 6*time.Second, func() error {
+	measure.Eventually(ctx, t, "the condition", 6*time.Second, func() error { return w.condition(ctx, "router", "NotEstablished") })
+	measure.Eventually(ctx, t, "events of both kinds", 6*time.Second, func() error {
 		events, err := w.events(ctx, "router")
 		if err != nil {
 			return err

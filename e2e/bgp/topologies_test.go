@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -53,7 +54,7 @@ spec: {type: LoadBalancer, allocateLoadBalancerNodePorts: false, ipFamilyPolicy:
 	near := w.service(ctx, t, "near")
 	routed(ctx, t, r, 3, slices.Concat(routedOnly[:], near[:])...)
 	for _, p := range near {
-		eventually(ctx, t, "one owner of "+p.String(), 10*time.Second, func() error {
+		measure.Eventually(ctx, t, "one owner of "+p.String(), 10*time.Second, func() error {
 			macs, err := w.Client(2).Answerers(ctx, p.Addr(), 100*time.Millisecond)
 			if err == nil && len(macs) != 1 {
 				err = fmt.Errorf("%v answer", macs)

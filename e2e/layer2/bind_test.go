@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -46,7 +47,7 @@ spec: {ipAddressPools: [bound], bindAddress: true}
 		if err := first.Speaker.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		pause(ctx, t, 2*time.Second)
+		measure.Pause(ctx, t, 2*time.Second)
 		if on, err := w.bound(ctx, vip); err != nil || on != first.Name {
 			t.Errorf("2 s after its speaker was killed %s is on %q, %v; want %s", vip, on, err, first.Name)
 		}
@@ -54,7 +55,7 @@ spec: {ipAddressPools: [bound], bindAddress: true}
 			t.Fatal(err)
 		}
 		w.serving(ctx, t)
-		pause(ctx, t, 2*time.Second)
+		measure.Pause(ctx, t, 2*time.Second)
 		w.awaitBound(ctx, t, vip, first, time.Second)
 
 		// A move takes it along at once.
@@ -69,7 +70,7 @@ spec: {ipAddressPools: [bound], bindAddress: true}
 		t.Cleanup(func() { drain(first, "null") })
 		asked := time.Now()
 		var second *lab.Node
-		eventually(ctx, t, "another owner", 5*time.Second, func() error {
+		measure.Eventually(ctx, t, "another owner", 5*time.Second, func() error {
 			if second = w.owners(ctx, t, vips[:1])[vip]; second == first {
 				return fmt.Errorf("%s answers", first.Name)
 			}
@@ -85,7 +86,7 @@ spec: {ipAddressPools: [bound], bindAddress: true}
 			t.Fatal(err)
 		}
 		var gone time.Duration
-		eventually(ctx, t, vip.String()+" to be gone from "+second.Name, 20*time.Second, func() error {
+		measure.Eventually(ctx, t, vip.String()+" to be gone from "+second.Name, 20*time.Second, func() error {
 			output, err := second.Run(ctx, "ip", "-o", "address", "show")
 			if err == nil && strings.Contains(output, " "+vip.String()+"/") {
 				err = fmt.Errorf("it is there:\n%s", output)
@@ -98,7 +99,7 @@ spec: {ipAddressPools: [bound], bindAddress: true}
 			t.Errorf("gone %s after the crash, want at most 16 s", gone)
 		}
 		third := w.owners(ctx, t, vips[:1])[vip]
-		eventually(ctx, t, "a new owner", 10*time.Second, func() error {
+		measure.Eventually(ctx, t, "a new owner", 10*time.Second, func() error {
 			if third = w.owners(ctx, t, vips[:1])[vip]; third == second {
 				return fmt.Errorf("it is %s", third.Name)
 			}
@@ -110,7 +111,7 @@ spec: {ipAddressPools: [bound], bindAddress: true}
 		}
 		w.serving(ctx, t)
 		w.awaitBound(ctx, t, vip, third, time.Second)
-		report(t, w, "bindAddress", "gone at once after a move, within 16 s after a crash",
+		measure.Report(t, len(w.Nodes), "bindAddress", "gone at once after a move, within 16 s after a crash",
 			"moved to the new owner's interface in %d ms; gone %.1f s after a crash", moved.Milliseconds(), gone.Seconds())
 	})
 }
@@ -133,7 +134,7 @@ func (w *world) bound(ctx context.Context, a netip.Addr) (string, error) {
 // awaitBound waits until one node alone has an address on an interface.
 func (w *world) awaitBound(ctx context.Context, t *testing.T, a netip.Addr, owner *lab.Node, limit time.Duration) {
 	t.Helper()
-	eventually(ctx, t, a.String()+" on an interface of "+owner.Name, limit, func() error {
+	measure.Eventually(ctx, t, a.String()+" on an interface of "+owner.Name, limit, func() error {
 		on, err := w.bound(ctx, a)
 		if err == nil && on != owner.Name {
 			err = fmt.Errorf("it is on %q", on)

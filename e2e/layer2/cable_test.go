@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 )
 
 // How long a client may be without service when its address's owner is gone.
@@ -28,8 +29,8 @@ func TestCable(t *testing.T) {
 		var chosen []*lab.Node
 		for _, side := range sides {
 			t.Run(side.String(), func(t *testing.T) {
-				gaps := [2]times{}
-				for range less(map[int]int{3: 5, 10: 3}[len(w.Nodes)], 20) {
+				gaps := [2]measure.Times{}
+				for range measure.Less(map[int]int{3: 5, 10: 3}[len(w.Nodes)], 20) {
 					before := w.owners(ctx, t, addresses)
 					node, vips := victim(t, before, chosen)
 					chosen = append(chosen, node)
@@ -47,12 +48,12 @@ func TestCable(t *testing.T) {
 					}
 				}
 				for i, family := range []string{"IPv4", "IPv6"} {
-					t.Logf("%s: %s", family, gaps[i].list())
-					if gaps[i].part(50) >= gapMedian || gaps[i].part(100) >= gapWorst {
+					t.Logf("%s: %s", family, gaps[i].List())
+					if gaps[i].Part(50) >= gapMedian || gaps[i].Part(100) >= gapWorst {
 						t.Errorf("%s: without service for %s, want %s", family, gaps[i], gapBound)
 					}
 				}
-				report(t, w, "owner's cable pulled, "+side.String(), gapBound, "IPv4 %s; IPv6 %s", gaps[0], gaps[1])
+				measure.Report(t, len(w.Nodes), "owner's cable pulled, "+side.String(), gapBound, "IPv4 %s; IPv6 %s", gaps[0], gaps[1])
 			})
 		}
 	})
@@ -60,7 +61,7 @@ func TestCable(t *testing.T) {
 
 // pull cuts a node off for at least a second, restores it, waits until it takes part again, and returns how
 // long clients of each of these addresses were without an answer, at one request per 10 ms.
-func (w *world) pull(ctx context.Context, t *testing.T, side lab.Side, node *lab.Node, vips []netip.Addr) (gaps times) {
+func (w *world) pull(ctx context.Context, t *testing.T, side lab.Side, node *lab.Node, vips []netip.Addr) (gaps measure.Times) {
 	t.Helper()
 	var probes []*lab.Probe
 	for _, a := range vips {
@@ -69,7 +70,7 @@ func (w *world) pull(ctx context.Context, t *testing.T, side lab.Side, node *lab
 		defer probe.Stop()
 		probes = append(probes, probe)
 	}
-	pause(ctx, t, 300*time.Millisecond)
+	measure.Pause(ctx, t, 300*time.Millisecond)
 	cut := time.Now()
 	if err := w.Cut(node.Host, side); err != nil {
 		t.Fatal(err)
@@ -83,13 +84,13 @@ func (w *world) pull(ctx context.Context, t *testing.T, side lab.Side, node *lab
 			t.Errorf("nobody took %s over from %s: %v", vips[i], node.Name, err)
 		}
 	}
-	pause(ctx, t, time.Until(cut.Add(time.Second)))
+	measure.Pause(ctx, t, time.Until(cut.Add(time.Second)))
 	if err := w.Restore(node.Host); err != nil {
 		t.Fatal(err)
 	}
 	restored := time.Now()
 	w.serving(ctx, t)
-	pause(ctx, t, 300*time.Millisecond)
+	measure.Pause(ctx, t, 300*time.Millisecond)
 	for i, p := range probes {
 		result := p.Stop()
 		gap := result.LongestBetween(cut.Add(-200*time.Millisecond), restored)
@@ -116,9 +117,9 @@ func TestManyAddresses(t *testing.T) {
 			targets = append(targets, at(a))
 		}
 		var chosen []*lab.Node
-		var worst times
+		var worst measure.Times
 		var lost []int
-		for range less(1, 5) {
+		for range measure.Less(1, 5) {
 			before := w.owners(ctx, t, addresses)
 			node, _ := victim(t, before, chosen)
 			chosen = append(chosen, node)
@@ -126,12 +127,12 @@ func TestManyAddresses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			pause(ctx, t, 2*time.Second) // every neighbour is known
+			measure.Pause(ctx, t, 2*time.Second) // every neighbour is known
 			sweep.Forget()
 			if err := w.Cut(node.Host, lab.SwitchSide); err != nil {
 				t.Fatal(err)
 			}
-			pause(ctx, t, 3*time.Second)
+			measure.Pause(ctx, t, 3*time.Second)
 			var longest lab.Gap
 			owned := 0
 			for to, gap := range sweep.Stop() {
@@ -153,9 +154,9 @@ func TestManyAddresses(t *testing.T) {
 				t.Errorf("only %s was cut off, and there moved %v", node.Name, list)
 			}
 		}
-		report(t, w, "200 addresses, one node cut: longest silence of any", "< 600 ms", "%s (the node owned %v)", worst.list(), lost)
-		if worst.part(100) >= manyBound {
-			t.Errorf("an address was silent for %s, want less than %s", worst.part(100), manyBound)
+		measure.Report(t, len(w.Nodes), "200 addresses, one node cut: longest silence of any", "< 600 ms", "%s (the node owned %v)", worst.List(), lost)
+		if worst.Part(100) >= manyBound {
+			t.Errorf("an address was silent for %s, want less than %s", worst.Part(100), manyBound)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -34,7 +35,7 @@ func TestSaturated(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = end() })
-		pause(ctx, t, less(40*time.Second, 10*time.Minute))
+		measure.Pause(ctx, t, measure.Less(40*time.Second, 10*time.Minute))
 		took := time.Since(begin)
 		if err := end(); err != nil {
 			t.Fatal(err)
@@ -53,7 +54,7 @@ func TestSaturated(t *testing.T) {
 			t.Errorf("there moved %v", list)
 		}
 		counted := w.total(ctx, t, "fairlead_layer2_takeovers_total", "") - takeovers
-		report(t, w, fmt.Sprintf("%d busy loops on %d processors, nothing failing", loops, runtime.NumCPU()), "0 moves",
+		measure.Report(t, len(w.Nodes), fmt.Sprintf("%d busy loops on %d processors, nothing failing", loops, runtime.NumCPU()), "0 moves",
 			"%d moves seen, %.0f counted in %.0f s; %d of %d requests failed, longest gap %d ms", moves, counted, took.Seconds(), failed, sent, longest.Milliseconds())
 		if moves > 0 || counted > 0 {
 			t.Errorf("%d moves seen, %.0f takeovers counted", moves, counted)
@@ -66,7 +67,7 @@ func TestStorm(t *testing.T) {
 	each(t, large(), 5*time.Minute, func(ctx context.Context, t *testing.T, w *world) {
 		w.fleet(ctx, t, max(6, len(w.Nodes)))
 		const perSecond, limit = 10000, 5.0
-		length := less(5*time.Second, 30*time.Second)
+		length := measure.Less(5*time.Second, 30*time.Second)
 		idle := w.percent(ctx, t, length, nil)
 		for _, family := range []struct{ name, first string }{{"ARP requests", "192.0.2.230"}, {"Neighbor Solicitations", "2001:db8::2:0"}} {
 			var targets []netip.Addr
@@ -78,7 +79,7 @@ func TestStorm(t *testing.T) {
 				sent, err = w.Client(foreign).Storm(ctx, perSecond, targets)
 				return err
 			})
-			report(t, w, "10,000 "+family.name+"/s for addresses not ours: CPU of the busiest speaker", "< 5 % of one core",
+			measure.Report(t, len(w.Nodes), "10,000 "+family.name+"/s for addresses not ours: CPU of the busiest speaker", "< 5 % of one core",
 				"%.1f %% (idle %.1f %%), %d sent in %s", slices.Max(busy), slices.Max(idle), sent, length)
 			if slices.Max(busy) >= limit {
 				t.Errorf("%s: the speakers use %.1f %% of a core, want less than %.0f", family.name, busy, limit)
@@ -157,14 +158,14 @@ spec:
 				t.Error(err)
 			}
 		})
-		eventually(ctx, t, "1,000 addresses owned", time.Minute, func() error {
+		measure.Eventually(ctx, t, "1,000 addresses owned", time.Minute, func() error {
 			page, err := w.page(ctx, node, "/metrics")
 			if owned := sum(page, "fairlead_layer2_addresses_owned", ""); err == nil && owned < 2*services {
 				err = fmt.Errorf("%s owns %v", node.Name, owned)
 			}
 			return err
 		})
-		pause(ctx, t, less(8*time.Second, 30*time.Second)) // bursts of announcements, events and statuses are over
+		measure.Pause(ctx, t, measure.Less(8*time.Second, 30*time.Second)) // bursts of announcements, events and statuses are over
 		writes := func() float64 {
 			all := 0.0
 			for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
@@ -173,18 +174,18 @@ spec:
 			return all
 		}
 		before := writes()
-		length := less(10*time.Second, 30*time.Second)
+		length := measure.Less(10*time.Second, 30*time.Second)
 		idle := w.percent(ctx, t, length, nil)
 		written := writes() - before
 		rss, err := node.Speaker.RSS()
 		if err != nil {
 			t.Fatal(err)
 		}
-		report(t, w, "speaker with 1,000 addresses", "< 60 MB resident, idle CPU < 1 %, no API writes",
+		measure.Report(t, len(w.Nodes), "speaker with 1,000 addresses", "< 60 MB resident, idle CPU < 1 %, no API writes",
 			"%d MB, %.2f %%, %.0f API writes of all speakers in %s", rss>>20, idle[0], written, length)
 		// Ten seconds are 1,000 of the kernel's ticks, and a part of a percent is what the machine does besides. On a
 		// machine that is busy the garbage collector is late.
-		if rss >= less[int64](70, 60)<<20 || idle[0] >= less(1.5, 1) || written > 0 {
+		if rss >= measure.Less[int64](70, 60)<<20 || idle[0] >= measure.Less(1.5, 1) || written > 0 {
 			t.Errorf("%d MB resident, %.2f %% of a core, %.0f API writes", rss>>20, idle[0], written)
 		}
 	})

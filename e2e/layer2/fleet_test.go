@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -66,7 +67,7 @@ func (w *world) services(ctx context.Context, t *testing.T, pool string, names .
 func (w *world) addresses(ctx context.Context, t *testing.T, names ...string) [][]netip.Addr {
 	t.Helper()
 	list := make([][]netip.Addr, len(names))
-	eventually(ctx, t, "the addresses of "+names[0]+" and others", 30*time.Second, func() error {
+	measure.Eventually(ctx, t, "the addresses of "+names[0]+" and others", 30*time.Second, func() error {
 		all, err := w.Kubernetes.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{ResourceVersion: "0"})
 		if err != nil {
 			return err
@@ -155,7 +156,7 @@ func (w *world) removeServices(t *testing.T, addresses []netip.Addr, names ...st
 			t.Error(err)
 		}
 	})
-	eventually(ctx, t, "silence", 10*time.Second, func() error {
+	measure.Eventually(ctx, t, "silence", 10*time.Second, func() error {
 		answers, err := w.ask(ctx, addresses)
 		for a, macs := range answers {
 			if len(macs) > 0 {
@@ -190,7 +191,7 @@ func (w *world) ask(ctx context.Context, addresses []netip.Addr) (map[netip.Addr
 func (w *world) owners(ctx context.Context, t *testing.T, addresses []netip.Addr) map[netip.Addr]*lab.Node {
 	t.Helper()
 	var owners map[netip.Addr]*lab.Node
-	eventually(ctx, t, fmt.Sprintf("one owner each of %d addresses", len(addresses)), 20*time.Second, func() error {
+	measure.Eventually(ctx, t, fmt.Sprintf("one owner each of %d addresses", len(addresses)), 20*time.Second, func() error {
 		answers, err := w.ask(ctx, addresses)
 		if err != nil {
 			return err
@@ -268,7 +269,7 @@ func moved(before, now map[netip.Addr]*lab.Node, victim *lab.Node) (list []strin
 // serving waits until every speaker sees all the others. It asks them and not the API server, which may be away.
 func (w *world) serving(ctx context.Context, t *testing.T) time.Duration {
 	t.Helper()
-	return eventually(ctx, t, "all speakers among the others", 30*time.Second, func() error {
+	return measure.Eventually(ctx, t, "all speakers among the others", 30*time.Second, func() error {
 		for _, n := range w.Nodes {
 			page, err := w.page(ctx, n, "/metrics")
 			if err != nil {

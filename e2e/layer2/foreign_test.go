@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	"github.com/mdlayher/packet"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -60,7 +61,7 @@ func TestForeignHost(t *testing.T) {
 		take(ctx, t, stranger, vips...)
 		for _, a := range vips {
 			owner := owners[a]
-			eventually(ctx, t, "the conflict about "+a.String()+" in the status of "+owner.Name, 10*time.Second, func() error {
+			measure.Eventually(ctx, t, "the conflict about "+a.String()+" in the status of "+owner.Name, 10*time.Second, func() error {
 				return w.conflict(ctx, owner.Name, a, stranger.MAC.String())
 			})
 			w.awaitEvent(ctx, t, name, "AddressConflict", stranger.MAC.String())
@@ -69,7 +70,7 @@ func TestForeignHost(t *testing.T) {
 		if counted := w.total(ctx, t, "fairlead_layer2_conflicts_total", "") - conflicts; counted < 2 {
 			t.Errorf("%v conflicts counted, want one of each family", counted)
 		}
-		pause(ctx, t, 2*time.Second)
+		measure.Pause(ctx, t, 2*time.Second)
 		for _, a := range vips {
 			w.believed(t, owners[a], a) // though the foreign host answers too
 		}
@@ -77,7 +78,7 @@ func TestForeignHost(t *testing.T) {
 		if outcome.longest > time.Second {
 			t.Errorf("without service for %s", outcome.longest)
 		}
-		report(t, w, "a foreign host uses an address of ours", "reported by MAC, the Service goes on",
+		measure.Report(t, len(w.Nodes), "a foreign host uses an address of ours", "reported by MAC, the Service goes on",
 			"in status, condition and event after %d ms; %s", told.Milliseconds(), outcome)
 	})
 }
@@ -113,7 +114,7 @@ func (w *world) conflict(ctx context.Context, node string, address netip.Addr, m
 // awaitEvent waits until an event about a Service has a reason and contains a text.
 func (w *world) awaitEvent(ctx context.Context, t *testing.T, service, reason, text string) {
 	t.Helper()
-	eventually(ctx, t, "the event "+reason+" about "+service, 10*time.Second, func() error {
+	measure.Eventually(ctx, t, "the event "+reason+" about "+service, 10*time.Second, func() error {
 		events, err := w.Kubernetes.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.name=" + service})
 		if err != nil {
 			return err
@@ -165,7 +166,7 @@ spec: {ipAddressPools: [detected]}
 		}
 		t.Cleanup(func() { w.removeServices(t, nil, name) })
 		var vips []netip.Addr
-		took := eventually(ctx, t, "other addresses", 20*time.Second, func() error {
+		took := measure.Eventually(ctx, t, "other addresses", 20*time.Second, func() error {
 			if vips = w.addresses(ctx, t, name)[0]; vips[0] == first[0] || vips[1] == first[1] {
 				return fmt.Errorf("it has %v", vips)
 			}
@@ -192,7 +193,7 @@ spec: {ipAddressPools: [detected]}
 				}
 			}
 		}
-		report(t, w, "both addresses of a new Service are in use, conflictDetection on", "others, and an event that names the MAC",
+		measure.Report(t, len(w.Nodes), "both addresses of a new Service are in use, conflictDetection on", "others, and an event that names the MAC",
 			"%v answered for after %.1f s", vips, took.Seconds())
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/packet"
 )
@@ -68,10 +69,10 @@ func TestForged(t *testing.T) {
 				announce(t, stranger, a)
 				spoofed++
 			}
-			pause(ctx, t, 50*time.Millisecond)
+			measure.Pause(ctx, t, 50*time.Millisecond)
 		}
 		last := time.Now()
-		var defended times
+		var defended measure.Times
 		for i, p := range load.probes {
 			// RFC 5227, section 2.4 (b): a defender may be silent for DEFEND_INTERVAL, 10 s.
 			limited, cancel := context.WithTimeout(ctx, 12*time.Second)
@@ -106,9 +107,9 @@ func TestForged(t *testing.T) {
 		for _, name := range slices.Sorted(maps.Keys(grown)) {
 			t.Logf("%s +%.0f", name, grown[name])
 		}
-		report(t, w, "garbage, forgeries and replays", "counted, nothing moves, nothing crashes",
+		measure.Report(t, len(w.Nodes), "garbage, forgeries and replays", "counted, nothing moves, nothing crashes",
 			"%d datagrams to each port, %d frames, %d spoofed announcements in a second; service back %s after the last; %s",
-			len(datagrams), len(frames), spoofed, defended.list(), outcome)
+			len(datagrams), len(frames), spoofed, defended.List(), outcome)
 	})
 }
 

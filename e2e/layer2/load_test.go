@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 )
 
 // load is what clients do with addresses: connections that stay, and 100 new ones a second to each address.
@@ -39,7 +40,7 @@ func (w *world) load(ctx context.Context, t *testing.T, established int, address
 		t.Cleanup(func() { probe.Stop() })
 		l.probes = append(l.probes, probe)
 	}
-	pause(ctx, t, 300*time.Millisecond)
+	measure.Pause(ctx, t, 300*time.Millisecond)
 	return l
 }
 
@@ -121,7 +122,7 @@ func (w *world) watch(ctx context.Context, t *testing.T, interval time.Duration,
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = watch.Stop() })
-	pause(ctx, t, 2*interval)
+	measure.Pause(ctx, t, 2*interval)
 	return watch
 }
 

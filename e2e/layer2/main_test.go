@@ -7,40 +7,26 @@ package layer2
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	"github.com/fairlead-lb/fairlead/internal/generated/clientset/versioned"
 )
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-var full = flag.Bool("full", false, "the issue's numbers of rounds and lengths of time, in labs of 3 and of 10 nodes")
-
-// figuresVariable names a file to which the measured rows are appended, as rows of a Markdown table.
-const figuresVariable = "FAIRLEAD_FIGURES"
-
-// less is the first value, and the second with -full.
-func less[T any](quick, whole T) T {
-	if *full {
-		return whole
-	}
-	return quick
-}
-
 var (
 	small = []int{3}
 	both  = []int{3, 10}
 	// large are both with -full: where 10 nodes show nothing that 3 do not, they are for the figures alone.
-	large = func() []int { return less(small, both) }
+	large = func() []int { return measure.Less(small, both) }
 )
 
 // Hosts beside the nodes. What measures does nothing else.
@@ -151,7 +137,7 @@ func each(t *testing.T, sizes []int, limit time.Duration, test func(context.Cont
 func (w *world) leave(t *testing.T) {
 	if t.Failed() {
 		for _, n := range w.Nodes {
-			t.Logf("%s, running %v:\n%s", n.Speaker.Name, n.Speaker.Running(), n.Speaker.Tail(less(12, 40)))
+			t.Logf("%s, running %v:\n%s", n.Speaker.Name, n.Speaker.Running(), n.Speaker.Tail(measure.Less(12, 40)))
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -168,76 +154,4 @@ func (w *world) leave(t *testing.T) {
 			w.spoiled = true
 		}
 	}
-}
-
-// report shows what was measured as a row of a table: the case, the number of nodes, what was reached, and
-// what is to be reached.
-func report(t *testing.T, w *world, what, bound, format string, args ...any) {
-	t.Helper()
-	row := fmt.Sprintf("| %s | %d | %s | %s |", what, len(w.Nodes), fmt.Sprintf(format, args...), bound)
-	t.Log(row)
-	path := os.Getenv(figuresVariable)
-	if path == "" {
-		return
-	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err == nil {
-		_, err = fmt.Fprintln(file, row)
-		err = errors.Join(err, file.Close())
-	}
-	if err != nil {
-		t.Error(err)
-	}
-}
-
-// eventually waits until check returns nil, and fails with its last error if that does not come.
-func eventually(ctx context.Context, t *testing.T, what string, limit time.Duration, check func() error) time.Duration {
-	t.Helper()
-	begin := time.Now()
-	for {
-		err := check()
-		took := time.Since(begin)
-		if err == nil {
-			return took
-		}
-		if ctx.Err() != nil || took > limit {
-			t.Fatalf("%s did not come within %s: %v", what, took.Round(time.Millisecond), err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-// pause waits, or ends the test if its time is over.
-func pause(ctx context.Context, t *testing.T, d time.Duration) {
-	t.Helper()
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-		t.Fatal(context.Cause(ctx))
-	}
-}
-
-// times are durations of which the distribution counts.
-type times []time.Duration
-
-// part is the duration that so many in a hundred do not exceed.
-func (l times) part(percent int) time.Duration {
-	if len(l) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(l))
-	return sorted[min(len(sorted)-1, len(sorted)*percent/100)]
-}
-
-func (l times) String() string {
-	return fmt.Sprintf("median %d ms, worst %d ms of %d", l.part(50).Milliseconds(), l.part(100).Milliseconds(), len(l))
-}
-
-// list is every one of them, in their order.
-func (l times) list() string {
-	all := make([]string, len(l))
-	for i, d := range l {
-		all[i] = fmt.Sprint(d.Milliseconds())
-	}
-	return strings.Join(all, " ") + " ms"
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -67,7 +68,7 @@ func TestPlannedMove(t *testing.T) {
 						_ = undo()
 					}
 				})
-				eventually(ctx, t, "the moves away from "+node.Name, 5*time.Second, func() error {
+				measure.Eventually(ctx, t, "the moves away from "+node.Name, 5*time.Second, func() error {
 					return w.owns(watch, node, false, vips)
 				})
 				outcome := load.stop()
@@ -81,7 +82,7 @@ func TestPlannedMove(t *testing.T) {
 				if list := moved(before, now, node); list != nil {
 					t.Errorf("there moved %v besides", list)
 				}
-				var took times
+				var took measure.Times
 				for _, a := range vips {
 					took = append(took, w.handover(watch, a, node, asked))
 				}
@@ -89,13 +90,13 @@ func TestPlannedMove(t *testing.T) {
 				if err := undo(); err != nil {
 					t.Fatal(err)
 				}
-				pause(ctx, t, 1500*time.Millisecond) // for a move that must not come
+				measure.Pause(ctx, t, 1500*time.Millisecond) // for a move that must not come
 				if list := moved(now, w.owners(ctx, t, addresses), nil); list != nil {
 					t.Errorf("there moved %v when %s was admitted again", list, node.Name)
 				}
-				report(t, w, "move asked for by "+test.name, "0 failed, done < 1 s", "%s; old owner's last answer after %s (IPv4, IPv6)", outcome, took.list())
-				if took.part(100) >= time.Second {
-					t.Errorf("the move took %s, want less than 1 s", took.part(100))
+				measure.Report(t, len(w.Nodes), "move asked for by "+test.name, "0 failed, done < 1 s", "%s; old owner's last answer after %s (IPv4, IPv6)", outcome, took.List())
+				if took.Part(100) >= time.Second {
+					t.Errorf("the move took %s, want less than 1 s", took.Part(100))
 				}
 			})
 		})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 )
 
 // A speaker that goes and comes back moves nothing: no connection breaks, none fails, the owner stays.
@@ -68,7 +69,7 @@ func TestSpeakerRestart(t *testing.T) {
 				if err != nil {
 					t.Errorf("a client that did not know the address: %v", err)
 				}
-				report(t, w, "speaker "+test.name, "0 broken, 0 failed, owner unchanged", "%s; a new client waited %d ms; back after %d ms",
+				measure.Report(t, len(w.Nodes), "speaker "+test.name, "0 broken, 0 failed, owner unchanged", "%s; a new client waited %d ms; back after %d ms",
 					outcome, waited.Milliseconds(), back.Milliseconds())
 			})
 		})
@@ -115,7 +116,7 @@ func TestRollingRestart(t *testing.T) {
 			if err := n.Speaker.Stop(ctx); err != nil {
 				t.Fatal(err)
 			}
-			pause(ctx, t, 300*time.Millisecond) // the next Pod's start
+			measure.Pause(ctx, t, 300*time.Millisecond) // the next Pod's start
 			if err := n.Speaker.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -127,7 +128,7 @@ func TestRollingRestart(t *testing.T) {
 		if list := moved(before, w.owners(ctx, t, addresses), nil); list != nil {
 			t.Errorf("there moved %v", list)
 		}
-		report(t, w, "rolling restart of all speakers", "0 broken, 0 failed, owner unchanged", "%s; it took %.1f s", outcome, took.Seconds())
+		measure.Report(t, len(w.Nodes), "rolling restart of all speakers", "0 broken, 0 failed, owner unchanged", "%s; it took %.1f s", outcome, took.Seconds())
 	})
 }
 
@@ -146,7 +147,7 @@ func TestAllKilledAtOnce(t *testing.T) {
 		}
 		w.serving(ctx, t)
 		now := w.owners(ctx, t, addresses)
-		report(t, w, "all speakers killed at once, started at once", "one owner each afterwards", "%d addresses, one owner each; %s", len(now), load.stop())
+		measure.Report(t, len(w.Nodes), "all speakers killed at once, started at once", "one owner each afterwards", "%d addresses, one owner each; %s", len(now), load.stop())
 	})
 }
 
@@ -162,7 +163,7 @@ func TestZombie(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = node.Speaker.Signal(syscall.SIGCONT) })
-		pause(ctx, t, 22*time.Second)
+		measure.Pause(ctx, t, 22*time.Second)
 		for _, a := range vips {
 			if _, err := w.Client(asking).Await(ctx, "tcp", at(a)); err != nil {
 				t.Error(err)
@@ -174,7 +175,7 @@ func TestZombie(t *testing.T) {
 				t.Errorf("%s is still %s's, whose speaker is frozen for 22 s", a, n.Name)
 			}
 		}
-		var taken times
+		var taken measure.Times
 		for _, a := range vips {
 			for _, r := range watch.Rounds(a, frozen) {
 				if len(r.MACs) == 1 && w.nodeByMAC(r.MACs[0]) != node {
@@ -187,14 +188,14 @@ func TestZombie(t *testing.T) {
 		if err := node.Speaker.Thaw(); err != nil {
 			t.Fatal(err)
 		}
-		pause(ctx, t, 4*time.Second)
+		measure.Pause(ctx, t, 4*time.Second)
 		w.serving(ctx, t)
 		rounds := alone(t, watch, thawed, vips...)
 		for _, a := range vips {
 			unmoved(t, watch, thawed, successors[a], a)
 			w.believed(t, successors[a], a) // what the zombie announced would be believed
 		}
-		report(t, w, "speaker frozen (SIGSTOP) for 22 s, then awake", "taken over after the grace; one answering MAC when it wakes",
-			"taken over after %s; %d rounds of questions after it woke, one answer each", taken.list(), rounds)
+		measure.Report(t, len(w.Nodes), "speaker frozen (SIGSTOP) for 22 s, then awake", "taken over after the grace; one answering MAC when it wakes",
+			"taken over after %s; %d rounds of questions after it woke, one answer each", taken.List(), rounds)
 	})
 }
