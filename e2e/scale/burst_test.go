@@ -9,12 +9,13 @@ import (
 	"github.com/fairlead-lb/fairlead/e2e/lab"
 )
 
-// What a burst may cost. The controller's CPU time is asserted because it is the figure of all that depends
-// least on what else the machine does.
+// What a burst may cost. The controller's CPU time is asserted as a part of what the API server takes for the same
+// Services, since seconds depend on the machine and its day: where the API server takes 36 s for 5,000 and 99 s for
+// 10,000 Services, the bounds are 2.9 s and 9.7 s, a tenth of what the peer takes.
 const (
 	medianLimit, p99Limit = 50 * time.Millisecond, 500 * time.Millisecond
-	cpuLimit5000          = 2900 * time.Millisecond
-	cpuLimit10000         = 9700 * time.Millisecond
+	cpuLimit5000          = 8 // percent of the API server's
+	cpuLimit10000         = 10
 	// The second 5,000 in percent of the first. Growth that is quadratic would make it 300; it is above 100 since
 	// the API server gets slower, and what comes alone cannot be dealt with together.
 	growthLimit = 200
@@ -27,11 +28,13 @@ func TestTenThousandServices(t *testing.T) {
 	o := w.observe(ctx, t)
 	all := map[string]made{}
 	idle, _ := usage(t, w.Controllers[0])
-	half := w.measure(ctx, t, o, all, 0, 5000) - idle
-	whole := w.measure(ctx, t, o, all, 5000, 10000) - idle
+	half, halfServer := w.measure(ctx, t, o, all, 0, 5000)
+	whole, server := w.measure(ctx, t, o, all, 5000, 10000)
+	half, whole, server = half-idle, whole-idle, server+halfServer
 	t.Logf("controller CPU of 5,000 Services %s, of 10,000 %s: %s and %s a Service", half, whole, half/5000, whole/10000)
-	if half > cpuLimit5000 || whole > cpuLimit10000 {
-		t.Errorf("controller CPU of 5,000 Services %s, want at most %s; of 10,000 %s, want at most %s", half, cpuLimit5000, whole, cpuLimit10000)
+	if half*100 > halfServer*cpuLimit5000 || whole*100 > server*cpuLimit10000 {
+		t.Errorf("controller CPU of 5,000 Services %s, want at most %d %% of the API server's %s; of 10,000 %s, want at most %d %% of %s",
+			half, cpuLimit5000, halfServer, whole, cpuLimit10000, server)
 	}
 	if (whole-half)*100 > half*growthLimit {
 		t.Errorf("controller CPU of the second 5,000 Services %s, of the first %s", whole-half, half)
@@ -52,11 +55,12 @@ func TestTenThousandServices(t *testing.T) {
 	restart(ctx, t, w, o)
 }
 
-// measure makes Services and returns the controller's CPU time when each has an address and an event.
-func (w *world) measure(ctx context.Context, t *testing.T, o *observer, all map[string]made, from, to int) time.Duration {
+// measure makes Services and returns, when each has an address and an event, the controller's CPU time so far and the
+// API server's for these Services.
+func (w *world) measure(ctx context.Context, t *testing.T, o *observer, all map[string]made, from, to int) (cpu, server time.Duration) {
 	t.Helper()
-	server := w.Process("kube-apiserver")
-	before, _ := usage(t, server)
+	apiserver := w.Process("kube-apiserver")
+	before, _ := usage(t, apiserver)
 	poolUpdates := w.poolUpdates(ctx, t)
 	part := map[string]made{}
 	began := time.Now()
@@ -66,7 +70,7 @@ func (w *world) measure(ctx context.Context, t *testing.T, o *observer, all map[
 	took := time.Since(began)
 	w.awaitEvents(ctx, t, to)
 	cpu, megabytes := usage(t, w.Controllers[0])
-	after, _ := usage(t, server)
+	after, _ := usage(t, apiserver)
 	updates := poolUpdates()
 	toAddress, creates := o.latencies(part)
 	t.Logf("Services %d to %d: made in %s, all have an address after %s; Create to address %s; Create itself %s",
@@ -80,7 +84,7 @@ func (w *world) measure(ctx context.Context, t *testing.T, o *observer, all map[
 	for name, m := range part {
 		all[name] = m
 	}
-	return cpu
+	return cpu, after - before
 }
 
 // single makes one Service after another, as users do.
