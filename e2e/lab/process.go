@@ -44,6 +44,13 @@ func (l *Lab) newProcess(name string, host *Host, path string, arguments ...stri
 	return p
 }
 
+// Use has the process run another program from its next start on, as an update of a Pod's image does.
+func (p *Process) Use(path string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.path = path
+}
+
 // Start starts the process. It fails if it is running.
 func (p *Process) Start() error {
 	p.mu.Lock()

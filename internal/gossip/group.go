@@ -55,7 +55,7 @@ type Group struct {
 	// so long that this one may have been taken for dead.
 	contact, silence time.Time
 
-	dropped prometheus.Counter
+	dropped, newer prometheus.Counter
 }
 
 const (
@@ -96,8 +96,8 @@ func New(c Config) (*Group, error) {
 		RetransmitMult: 3,
 		NumNodes:       func() int { return max(1, len(g.Members())) },
 	}
-	g.dropped = newDropped()
-	c.Metrics.MustRegister(g.dropped, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	g.dropped, g.newer = newDropped(), newNewer()
+	c.Metrics.MustRegister(g.dropped, g.newer, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "fairlead_gossip_members",
 		Help: "Speakers that take part in gossip as this one sees it, itself included.",
 	}, func() float64 { return float64(len(g.Members())) }))
@@ -108,6 +108,13 @@ func newDropped() prometheus.Counter {
 	return prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "fairlead_gossip_messages_dropped_total",
 		Help: "Messages of other speakers that could not be understood or believed.",
+	})
+}
+
+func newNewer() prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "fairlead_gossip_messages_newer_total",
+		Help: "Messages of which this speaker understood a part only, since a speaker of a later release wrote them.",
 	})
 }
 
@@ -465,6 +472,9 @@ func (d delegate) receive(b []byte) (fresh content) {
 		return content{}
 	}
 	d.hear()
+	if c.more {
+		d.newer.Inc()
+	}
 	if len(c.states)+len(c.claims)+len(c.suspicions)+len(c.offers) == 0 && c.leaving == "" {
 		return content{} // only a word
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -40,13 +41,14 @@ func (w *logWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// memberlistLevel splits memberlist's "[ERR] memberlist: text". A failed ping or join has its own line.
+// memberlistLevel splits memberlist's "[ERR] memberlist: text". A failed ping or join has its own line, and that a socket
+// is closed when the speaker stops is no error.
 func memberlistLevel(line string) (slog.Level, string) {
 	mark, text, ok := strings.Cut(line, "] ")
 	if !ok {
 		return slog.LevelDebug, line
 	}
-	if mark == "[ERR" && !strings.Contains(text, "ping") && !strings.Contains(text, "push/pull") {
+	if mark == "[ERR" && !strings.Contains(text, net.ErrClosed.Error()) && !strings.Contains(text, "ping") && !strings.Contains(text, "push/pull") {
 		return slog.LevelWarn, text
 	}
 	return slog.LevelDebug, text

@@ -20,9 +20,14 @@ type content struct {
 	// leaving is the name of the node whose speaker says good-bye: memberlist does not tell those who left
 	// from those who were lost.
 	leaving string
+	// more tells that a message had something in it that only a later release understands.
+	more bool
 }
 
-// message is a content as CBOR (RFC 8949) with numbered keys: unknown keys of a later release are passed over.
+// message is a content as CBOR (RFC 8949) with numbered keys. Speakers of two releases take part in one group
+// (docs/upgrade.md), so what a key means never changes, and none is used twice. What a later release adds has a key of
+// its own, which is passed over here and not handed on: it must be dispensable while an earlier release is about. A
+// value out of the ranges that decode checks has the whole message dropped.
 type message struct {
 	States     []state     `cbor:"1,keyasint,omitempty"`
 	Claims     []claim     `cbor:"2,keyasint,omitempty"`
@@ -78,6 +83,15 @@ const (
 	maxTime    = 253402300799000
 )
 
+// exact tells a message of a later release from others by its error.
+var exact = func() cbor.DecMode {
+	mode, err := cbor.DecOptions{ExtraReturnErrors: cbor.ExtraDecErrorUnknownField}.DecMode()
+	if err != nil {
+		panic(fmt.Sprintf("CBOR: %v", err)) // only of options that there are not
+	}
+	return mode
+}()
+
 func encode(c content) ([]byte, error) {
 	m := message{Leaving: c.leaving}
 	for _, s := range c.states {
@@ -108,7 +122,12 @@ func encode(c content) ([]byte, error) {
 // decode returns what a message says. An error means that nothing of it is to be believed.
 func decode(b []byte) (c content, err error) {
 	var m message
-	if err := cbor.Unmarshal(b, &m); err != nil {
+	err = exact.Unmarshal(b, &m)
+	if unknown := (*cbor.UnknownFieldError)(nil); errors.As(err, &unknown) {
+		c.more, m = true, message{} // it is left half read
+		err = cbor.Unmarshal(b, &m)
+	}
+	if err != nil {
 		return content{}, fmt.Errorf("decoding a gossip message of %d octets: %w", len(b), err)
 	}
 	c.leaving = m.Leaving

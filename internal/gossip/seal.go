@@ -72,6 +72,9 @@ func (g *Group) Open(payload []byte) (beaten []netip.Addr, err error) {
 		g.dropped.Inc()
 		return nil, err
 	}
+	if c.more {
+		g.newer.Inc()
+	}
 	for _, x := range c.claims {
 		if g.table.claim(x.Address).Beats(x) {
 			beaten = append(beaten, x.Address)

@@ -66,7 +66,7 @@ func TestRefutation(t *testing.T) {
 
 func TestSeal(t *testing.T) {
 	group := func(key string) *Group {
-		return &Group{config: Config{Kick: func() {}}, table: newTable("n0", 1), seal: newSeal([]byte(key)), dropped: newDropped()}
+		return &Group{config: Config{Kick: func() {}}, table: newTable("n0", 1), seal: newSeal([]byte(key)), dropped: newDropped(), newer: newNewer()}
 	}
 	a, b, stranger := group("k"), group("k\n"), group("other")
 	var addresses []netip.Addr

@@ -30,6 +30,7 @@ func Connect(kubeconfig, component, version string, log *slog.Logger, metrics pr
 		return nil, err
 	}
 	tune(config, component, version)
+	config.WarningHandler = &pruned{log: log}
 	link := newLink(config.Host, log)
 	if err := metrics.Register(link.requests); err != nil {
 		return nil, fmt.Errorf("registering the API request metrics: %w", err)
@@ -91,8 +92,6 @@ func tune(config *rest.Config, component, version string) {
 	// bounded by the number of writers.
 	config.QPS = -1
 	config.Dial = dialPaced // a burst costs little more than half of what it did
-	// Warnings are for those who write manifests.
-	config.WarningHandler = rest.NoWarnings{}
 	// A connection that died without a word (the API server's machine lost power) is found by HTTP/2
 	// pings. client-go reads their times from the environment alone; its default is 30 s and 15 s.
 	for name, seconds := range map[string]string{"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "5", "HTTP2_PING_TIMEOUT_SECONDS": "5"} {

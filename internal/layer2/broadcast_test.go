@@ -2,6 +2,7 @@ package layer2
 
 import (
 	"bytes"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,17 @@ func TestReadClaim(t *testing.T) {
 				t.Errorf("%s %q, want %s %q", got, payload, tt.want, tt.text)
 			}
 		})
+	}
+}
+
+// What the first release's speakers put around claims, in its octets; what is in them, package gossip pins. Speakers of
+// two releases hear each other on the segment (docs/upgrade.md).
+func TestClaimFrameOfTheFirstRelease(t *testing.T) {
+	want := append(net.HardwareAddr{255, 255, 255, 255, 255, 255}, theirMAC...)
+	want = append(want, 0x88, 0xb5, 0, 6)
+	want = append(want, "claims"...)
+	if got := claimFrame(theirMAC, []byte("claims")); !bytes.HasPrefix(got, want) {
+		t.Errorf("% x, want % x", got, want)
 	}
 }
 
