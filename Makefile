@@ -53,8 +53,12 @@ e2e-kind: ## Images and manifests on a kind cluster, a worker killed
 	hack/e2e-kind.sh
 
 .PHONY: image
-image: ## Build the two images, from scratch (needs Docker)
+image: ## Build the two images, from scratch, into the local Docker
 	hack/image.sh
+
+.PHONY: image-archive
+image-archive: ## Both images for all platforms, and SBOMs, into build/image (no Docker)
+	hack/image.sh archive
 
 .PHONY: bench
 bench: ## Benchmarks; sizes are in their names

@@ -103,6 +103,9 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("--gossip-key-file: %w", err)
 	}
+	if err := daemon.RaiseCapabilities(); err != nil {
+		return err
+	}
 	if err := layer2.CheckPrivileges(); err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func Execute(cmd *cobra.Command) int {
 	if cmd.Args == nil {
 		cmd.Args = noArguments
 	}
-	cmd.Version = Current()
+	cmd.Version = Describe()
 	cmd.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return UsageError{err} })
 	cmd.CompletionOptions.DisableDefaultCmd = true
