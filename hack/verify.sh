@@ -6,7 +6,7 @@ set -o errexit -o nounset -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # All that hack/generate.sh reads and writes.
-paths=(go.mod go.sum api hack internal/generated manifests)
+paths=(go.mod go.sum api charts hack internal/generated manifests)
 
 copy=$(mktemp -d "${TMPDIR:-/tmp}/fairlead-verify.XXXXXX")
 trap 'rm -rf "$copy"' EXIT

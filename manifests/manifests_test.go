@@ -1,61 +1,37 @@
-// Package manifests_test reads what kubectl apply -f manifests/fairlead.yaml would create.
+// Package manifests_test reads what would be created, in each form in which Fairlead is installed.
 package manifests_test
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
-	"io"
-	"os"
 	"slices"
 	"testing"
 
+	"github.com/fairlead-lb/fairlead/manifests/render"
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
-	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// objects decodes the manifest as an API server with strict field validation does.
-func objects(t *testing.T) []runtime.Object {
+// objects are those of a form of the chart.
+func objects(t *testing.T, args ...string) []runtime.Object {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	builder := runtime.NewSchemeBuilder(corev1.AddToScheme, appsv1.AddToScheme, rbacv1.AddToScheme, apiextensionsv1.AddToScheme)
-	if err := builder.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
-
-	data, err := os.ReadFile("fairlead.yaml")
+	text, err := render.Template(args...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var objs []runtime.Object
-	reader := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
-	for {
-		doc, err := reader.Read()
-		if errors.Is(err, io.EOF) {
-			return objs
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		obj, _, err := decoder.Decode(doc, nil, nil)
-		if err != nil {
-			t.Fatalf("decoding: %v\n%s", err, doc)
-		}
-		objs = append(objs, obj)
+	objects, err := render.Objects(text)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return objects
 }
 
 // podTemplates are those of the manifest's workloads, by name.
-func podTemplates(t *testing.T) map[string]corev1.PodSpec {
+func podTemplates(t *testing.T, args ...string) map[string]corev1.PodSpec {
+	t.Helper()
 	pods := map[string]corev1.PodSpec{}
-	for _, obj := range objects(t) {
+	for _, obj := range objects(t, args...) {
 		switch obj := obj.(type) {
 		case *appsv1.Deployment:
 			pods[obj.Name] = obj.Spec.Template.Spec
@@ -69,7 +45,7 @@ func podTemplates(t *testing.T) map[string]corev1.PodSpec {
 func TestPodsHaveNoMorePrivilegeThanTheyNeed(t *testing.T) {
 	added := map[string][]corev1.Capability{
 		"fairlead-controller": nil,
-		"fairlead-speaker":    {"NET_RAW", "NET_ADMIN", "NET_BIND_SERVICE"},
+		"fairlead-speaker":    {"NET_RAW"},
 	}
 	pods := podTemplates(t)
 	if len(pods) != len(added) {
@@ -83,6 +59,9 @@ func TestPodsHaveNoMorePrivilegeThanTheyNeed(t *testing.T) {
 			if p := pod.SecurityContext.SeccompProfile; p == nil || p.Type != corev1.SeccompProfileTypeRuntimeDefault {
 				t.Error("has no seccomp profile")
 			}
+			if len(pod.Tolerations) == 0 || pod.PriorityClassName == "" {
+				t.Error("waits for a better node, or goes before others")
+			}
 			for _, v := range pod.Volumes {
 				if v.HostPath != nil {
 					t.Errorf("mounts %s of the host", v.HostPath.Path)
@@ -95,6 +74,12 @@ func TestPodsHaveNoMorePrivilegeThanTheyNeed(t *testing.T) {
 				}
 				if sc.ReadOnlyRootFilesystem == nil || !*sc.ReadOnlyRootFilesystem {
 					t.Errorf("container %s may write to its root", c.Name)
+				}
+				if c.TerminationMessagePolicy != corev1.TerminationMessageFallbackToLogsOnError {
+					t.Errorf("why container %s ended is in no status", c.Name)
+				}
+				if len(c.Resources.Requests) != 2 || len(c.Resources.Limits) > 0 {
+					t.Errorf("container %s requests %v, limited to %v", c.Name, c.Resources.Requests, c.Resources.Limits)
 				}
 				if diff := cmp.Diff([]corev1.Capability{"ALL"}, sc.Capabilities.Drop); diff != "" {
 					t.Errorf("capabilities dropped (-want +got):\n%s", diff)
@@ -110,6 +95,42 @@ func TestPodsHaveNoMorePrivilegeThanTheyNeed(t *testing.T) {
 	}
 	if pods["fairlead-controller"].HostNetwork {
 		t.Error("the controller is on the host's network")
+	}
+}
+
+func TestACapabilityComesWithWhatNeedsIt(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		args []string
+		want []corev1.Capability
+	}{
+		{"nothing asked for", nil, []corev1.Capability{"NET_RAW"}},
+		{"addresses are put on interfaces", []string{"--set", "speaker.bindAddress=true"}, []corev1.Capability{"NET_RAW", "NET_ADMIN"}},
+		{"routers are waited for", []string{"--set", "speaker.passivePeers=true"}, []corev1.Capability{"NET_RAW", "NET_BIND_SERVICE"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := podTemplates(t, tt.args...)["fairlead-speaker"].Containers[0].SecurityContext.Capabilities.Add
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("capabilities (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNobodyReadsSecretsForLayer2(t *testing.T) {
+	for _, obj := range objects(t, "--values", render.Values("layer2")) {
+		var rules []rbacv1.PolicyRule
+		switch obj := obj.(type) {
+		case *rbacv1.Role:
+			rules = obj.Rules
+		case *rbacv1.ClusterRole:
+			rules = obj.Rules
+		}
+		for _, r := range rules {
+			if slices.Contains(r.Resources, "secrets") && !slices.Equal(r.Verbs, []string{"create"}) {
+				t.Errorf("%s: Secrets in %v", render.Name(obj), r)
+			}
+		}
 	}
 }
 
