@@ -33,7 +33,7 @@ of them decides, and another takes over when it is gone.`,
 			if err := options.Validate(); err != nil {
 				return err
 			}
-			log, _ := options.Logger(os.Stderr)
+			log, level := options.Logger(os.Stderr)
 			slog.SetDefault(log)
 			k8s.CaptureLogs(log)
 			log.Info("starting", "version", daemon.Current())
@@ -43,7 +43,9 @@ of them decides, and another takes over when it is gone.`,
 			if err != nil {
 				return err
 			}
-			http := &daemon.HTTP{Address: options.HTTPAddress, Metrics: metrics, Log: log}
+			http, watchdog := options.HTTP(metrics, log, level), &daemon.Watchdog{Log: log}
+			http.Alive = watchdog.Alive
+			http.Authorize = k8s.NewGate(cluster, "/metrics", log).Allow
 			listening, err := http.Listen()
 			if err != nil {
 				return err
@@ -61,12 +63,13 @@ of them decides, and another takes over when it is gone.`,
 				Identity:          hostname + "_" + listening.String(),
 				Log:               log,
 				Metrics:           metrics,
+				Busy:              watchdog.Watch("decider").Busy,
 			})
 			if err != nil {
 				return err
 			}
 			http.Ready = c.Ready
-			return daemon.Run(cmd.Context(), c, http)
+			return daemon.Run(cmd.Context(), c, http, watchdog)
 		},
 	}
 	options.AddFlags(cmd.Flags(), defaultHTTPAddress)

@@ -56,11 +56,11 @@ peers each advertises its own node as next hop.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	o.AddFlags(f, ":7573")
-	f.StringVar(&o.node, "node-name", os.Getenv("NODE_NAME"), "`NAME` of the Node that this speaker runs on;\nthe default is $NODE_NAME")
+	f.StringVar(&o.node, "node-name", os.Getenv("NODE_NAME"), "`NAME` of the Node that this speaker runs\non; the default is $NODE_NAME")
 	f.StringVar(&o.gossipAddress, "gossip-address", "", "`ADDRESS` to gossip on, an InternalIP of the\nNode; without it the first")
 	f.Uint16Var(&o.gossipPort, "gossip-port", 7956, "`PORT` to gossip on, TCP and UDP, the same\non every node; the next one, UDP, is for\nfailure detection")
-	f.StringVar(&o.gossipKeyFile, "gossip-key-file", "", "`FILE` with the secret that all speakers share")
-	f.StringVar(&o.failureDetection, "failure-detection", "fast", "`TIMING` of failure detection: fast (50 ms\nx 3), relaxed (300 ms x 3), or the like of\n100x4; the same everywhere")
+	f.StringVar(&o.gossipKeyFile, "gossip-key-file", "", "`FILE` with the secret that all speakers\nshare")
+	f.StringVar(&o.failureDetection, "failure-detection", "fast", "`TIMING` of failure detection: fast (50 ms\nx 3), relaxed (300 ms x 3), or the like of\n100x4; the same\neverywhere")
 	f.DurationVar(&o.restartGrace, "restart-grace", 15*time.Second, "`TIME` that addresses stay with a node of\nwhich only the speaker is gone; the same\neverywhere")
 	f.BoolVar(&o.drainCordoned, "drain-cordoned", false, "move addresses off cordoned nodes too; the\nsame everywhere")
 	os.Exit(daemon.Execute(cmd))
@@ -95,7 +95,7 @@ func run(ctx context.Context, o options) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	log, _ := o.Logger(os.Stderr)
+	log, level := o.Logger(os.Stderr)
 	slog.SetDefault(log)
 	k8s.CaptureLogs(log)
 	debug.SetGCPercent(frugal)
@@ -115,7 +115,10 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	events := k8s.NewRecorder(cluster, "fairlead-speaker", o.node, log, registry)
-	engine := layer2.NewEngine(layer2.Config{Node: o.node, RestartGrace: o.restartGrace, Log: log, Metrics: layer2.NewMetrics(registry)})
+	watchdog := &daemon.Watchdog{Log: log}
+	engine := layer2.NewEngine(layer2.Config{
+		Node: o.node, RestartGrace: o.restartGrace, Log: log, Metrics: layer2.NewMetrics(registry), Busy: watchdog.Watch("layer 2").Busy,
+	})
 	var s *speaker.Speaker
 	seen := func() { s.SessionsChanged() }
 	var bgpEngine *bgp.Engine
@@ -123,7 +126,7 @@ func run(ctx context.Context, o options) error {
 	bgpEngine = bgp.NewEngine(bgp.Config{Log: log, Metrics: registry, Detector: routers{watched}, Changed: seen})
 	s = speaker.New(speaker.Config{
 		Node: o.node, Class: o.LoadBalancerClass, Version: daemon.Current(), Namespace: o.Namespace, DrainCordoned: o.drainCordoned,
-		Cluster: cluster, Engine: engine, BGP: bgpEngine, Events: events, Log: log,
+		Cluster: cluster, Engine: engine, BGP: bgpEngine, Events: events, Log: log, Metrics: registry, Busy: watchdog.Watch("objects").Busy,
 	})
 	log.Info("starting", "version", daemon.Current(), "node", o.node)
 
@@ -170,9 +173,9 @@ func run(ctx context.Context, o options) error {
 		return daemon.Run(ctx, s, status, status.Watch(), daemon.TaskFunc(blindness(cluster, engine)), watched, bgpEngine,
 			daemon.TaskFunc(func(ctx context.Context) error { return engine.Run(ctx, group, sessions{mesh, o.node, timing}) }))
 	}
-	tasks := []daemon.Task{
-		&daemon.HTTP{Address: o.HTTPAddress, Metrics: registry, Ready: ready, Log: log}, events, daemon.TaskFunc(serve), daemon.TaskFunc(tendHeap),
-	}
+	http := o.HTTP(registry, log, level)
+	http.Ready, http.Alive, http.Authorize = ready, watchdog.Alive, k8s.NewGate(cluster, "/metrics", log).Allow
+	tasks := []daemon.Task{http, watchdog, events, daemon.TaskFunc(serve), daemon.TaskFunc(tendHeap)}
 	for _, w := range s.Watches() {
 		tasks = append(tasks, w)
 	}

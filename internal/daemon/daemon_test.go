@@ -5,11 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -32,6 +28,12 @@ func TestOptions(t *testing.T) {
 		{name: "a class with a space", args: []string{"--load-balancer-class=my class"}, err: `--load-balancer-class "my class" is not a class`},
 		{name: "an address without a port", args: []string{"--http-address=127.0.0.1"}, err: `--http-address "127.0.0.1" is not an address`},
 		{name: "a port that does not exist", args: []string{"--http-address=:70000"}, err: `--http-address ":70000" is not an address`},
+		{name: "metrics over TLS", args: []string{"--metrics-tls-address=:7574"}},
+		{name: "metrics over TLS with a certificate", args: []string{"--metrics-tls-address=:7574", "--metrics-tls-cert-file=c", "--metrics-tls-key-file=k"}},
+		{name: "a TLS address without a port", args: []string{"--metrics-tls-address=::1"}, err: `--metrics-tls-address "::1" is not an address`},
+		{name: "one address for both", args: []string{"--metrics-tls-address=:7572"}, err: `--metrics-tls-address and --http-address are both ":7572"`},
+		{name: "a certificate without a key", args: []string{"--metrics-tls-address=:7574", "--metrics-tls-cert-file=c"}, err: "need each other"},
+		{name: "a certificate for nothing", args: []string{"--metrics-tls-cert-file=c", "--metrics-tls-key-file=k"}, err: "are for --metrics-tls-address, which is empty"},
 		{name: "a level that does not exist", args: []string{"--log-level=loud"}, err: `--log-level "loud" is none of`},
 		{name: "a format that does not exist", args: []string{"--log-format=xml"}, err: `--log-format "xml" is neither`},
 	}
@@ -121,57 +123,6 @@ func TestRunEndsAllTasksWhenOneFails(t *testing.T) {
 		TaskFunc(func(context.Context) error { return broken }))
 	if !errors.Is(err, broken) || !ended {
 		t.Errorf("Run = %v, other task ended: %v", err, ended)
-	}
-}
-
-func TestHTTP(t *testing.T) {
-	var waiting error
-	h := &HTTP{Metrics: NewRegistry(), Ready: func() error { return waiting }, Log: slog.New(slog.DiscardHandler)}
-	get := func(path string) (int, string) {
-		w := httptest.NewRecorder()
-		h.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
-		body, _ := io.ReadAll(w.Body)
-		return w.Code, string(body)
-	}
-	if code, body := get("/readyz"); code != 200 || body != "ready\n" {
-		t.Errorf("/readyz = %d %q", code, body)
-	}
-	waiting = errors.New("waiting for the API server")
-	if code, body := get("/readyz"); code != 503 || body != "not ready: waiting for the API server\n" {
-		t.Errorf("/readyz while waiting = %d %q", code, body)
-	}
-	if code, body := get("/healthz"); code != 200 || body != "ok\n" {
-		t.Errorf("/healthz while waiting = %d %q", code, body)
-	}
-	_, body := get("/metrics")
-	for _, name := range []string{"fairlead_build_info{", "go_goroutines ", "process_cpu_seconds_total "} {
-		if !strings.Contains(body, name) {
-			t.Errorf("/metrics has no %s", name)
-		}
-	}
-	if code, _ := get("/debug/pprof/"); code != 404 {
-		t.Errorf("/debug/pprof/ = %d", code)
-	}
-}
-
-func TestHTTPNamesTheFlagWhenThePortIsInUse(t *testing.T) {
-	other, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	h := &HTTP{Address: other.Addr().String(), Metrics: NewRegistry(), Log: slog.New(slog.DiscardHandler)}
-	if err := h.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "--http-address "+h.Address+": another process has this port") {
-		t.Errorf("Run = %v", err)
-	}
-}
-
-func TestHTTPEndsWithItsContext(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	h := &HTTP{Address: "127.0.0.1:0", Metrics: NewRegistry(), Log: slog.New(slog.DiscardHandler)}
-	if err := h.Run(ctx); err != nil {
-		t.Errorf("Run = %v", err)
 	}
 }
 

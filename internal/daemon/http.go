@@ -2,59 +2,84 @@ package daemon
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime"
+	"net/http/pprof"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
 )
 
-// NewRegistry returns a registry that has the Go runtime, the process and the build.
-func NewRegistry() *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name:        "fairlead_build_info",
-		Help:        "Always 1; the labels say which build is running.",
-		ConstLabels: prometheus.Labels{"version": Current(), "goversion": runtime.Version()},
-	})
-	build.Set(1)
-	r.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return r
-}
-
-// HTTP is the task that serves /metrics, /healthz and /readyz.
+// HTTP is the task that serves health, metrics, the log's level and, where that is wanted, profiles.
 type HTTP struct {
-	// Address to listen on, from --http-address.
-	Address string
 	// Metrics are served at /metrics.
 	Metrics prometheus.Gatherer
 	// Ready returns nil, or what the process waits for. It is called for every request to /readyz.
 	Ready func() error
-	Log   *slog.Logger
+	// Alive returns nil, or why the process is to be restarted. Without it the process is alive as long as it answers.
+	Alive func() error
+	// Authorize says who may read /metrics over TLS.
+	Authorize Authorize
 
-	listener net.Listener
+	address, tlsAddress string
+	profiles            bool
+	level               *slog.LevelVar
+	log                 *slog.Logger
+	certificate         *certificate // nil without tlsAddress
+
+	listener, tlsListener net.Listener
 }
 
-// Listen takes the address, so that a process that cannot have it ends before it has begun anything. It
-// returns the address as it is then, with the port that was chosen for port 0.
+// HTTP returns the task as the options describe it. The options are to be valid.
+func (o *Options) HTTP(metrics prometheus.Gatherer, log *slog.Logger, level *slog.LevelVar) *HTTP {
+	h := &HTTP{Metrics: metrics, address: o.HTTPAddress, tlsAddress: o.MetricsTLSAddress, profiles: o.Profiles, level: level, log: log}
+	if h.tlsAddress != "" {
+		h.certificate = &certificate{certFile: o.MetricsTLSCertFile, keyFile: o.MetricsTLSKeyFile, log: log}
+	}
+	return h
+}
+
+// Listen takes the addresses and reads the certificate, so that a process that cannot have them ends before it
+// has begun anything. It returns the address of --http-address as it is then, with the port that was chosen for
+// port 0.
 func (h *HTTP) Listen() (net.Addr, error) {
-	listener, err := net.Listen("tcp", h.Address)
+	if h.certificate != nil {
+		if err := h.certificate.load(); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if h.listener, err = listen("--http-address", h.address); err != nil {
+		return nil, err
+	}
+	if h.tlsAddress != "" {
+		if h.tlsListener, err = listen("--metrics-tls-address", h.tlsAddress); err != nil {
+			h.listener.Close()
+			h.listener = nil
+			return nil, err
+		}
+	}
+	return h.listener.Addr(), nil
+}
+
+func listen(flag, address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("--http-address %s: another process has this port; choose another", h.Address)
+		return nil, fmt.Errorf("%s %s: another process has this port; choose another", flag, address)
 	case err != nil:
-		return nil, fmt.Errorf("--http-address %s: listening: %w", h.Address, err)
+		return nil, fmt.Errorf("%s %s: listening: %w", flag, address, err)
 	}
-	h.listener = listener
-	return listener.Addr(), nil
+	return listener, nil
 }
 
 // Run serves until ctx ends.
@@ -64,11 +89,23 @@ func (h *HTTP) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	h.Log.Debug("serving metrics and health", "address", h.listener.Addr().String())
+	h.log.Debug("serving metrics and health", "address", h.listener.Addr().String())
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return h.serve(ctx, "--http-address", h.listener, h.plain()) })
+	if h.tlsListener != nil {
+		h.log.Debug("serving metrics over TLS", "address", h.tlsListener.Addr().String())
+		listener := tls.NewListener(h.tlsListener, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: h.certificate.get})
+		group.Go(func() error { return h.serve(ctx, "--metrics-tls-address", listener, h.secured()) })
+	}
+	return group.Wait()
+}
+
+func (h *HTTP) serve(ctx context.Context, flag string, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{
-		Handler:           h.handler(),
+		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
-		ErrorLog:          slog.NewLogLogger(h.Log.Handler(), slog.LevelDebug),
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 	}
 	stopped := make(chan struct{})
 	context.AfterFunc(ctx, func() {
@@ -79,26 +116,58 @@ func (h *HTTP) Run(ctx context.Context) error {
 			server.Close()
 		}
 	})
-	if err := server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("--http-address %s: serving: %w", h.Address, err)
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("%s %s: serving: %w", flag, listener.Addr(), err)
 	}
 	<-stopped
 	return nil
 }
 
-func (h *HTTP) handler() http.Handler {
+func (h *HTTP) metrics() http.Handler { return promhttp.HandlerFor(h.Metrics, promhttp.HandlerOpts{}) }
+
+// plain is what --http-address serves.
+func (h *HTTP) plain() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(h.Metrics, promhttp.HandlerOpts{}))
-	// Alive is who answers: a process that waits for something outside is not helped by a restart.
+	if h.tlsAddress == "" {
+		mux.Handle("GET /metrics", h.metrics())
+	}
+	// A process that waits for something outside is not helped by a restart: it is alive.
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if h.Alive != nil {
+			if err := h.Alive(); err != nil {
+				http.Error(w, "not alive: "+err.Error(), http.StatusServiceUnavailable)
+				return
+			}
+		}
 		io.WriteString(w, "ok\n")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := h.Ready(); err != nil {
-			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+			http.Error(w, "not ready: "+inOneLine(err), http.StatusServiceUnavailable)
 			return
 		}
 		io.WriteString(w, "ready\n")
 	})
+	mux.HandleFunc("GET /loglevel", h.showLevel)
+	mux.Handle("PUT /loglevel", fromHere(h.setLevel))
+	if h.profiles {
+		for pattern, serve := range map[string]http.HandlerFunc{
+			"GET /debug/pprof/":        pprof.Index, // the named ones too
+			"GET /debug/pprof/cmdline": pprof.Cmdline, "GET /debug/pprof/profile": pprof.Profile, "GET /debug/pprof/trace": pprof.Trace,
+			"GET /debug/pprof/symbol": pprof.Symbol, "POST /debug/pprof/symbol": pprof.Symbol,
+		} {
+			mux.Handle(pattern, fromHere(serve))
+		}
+	}
 	return mux
 }
+
+// secured is what --metrics-tls-address serves.
+func (h *HTTP) secured() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", h.Authorize.guard(h.metrics()))
+	return mux
+}
+
+// inOneLine is an error on one line, as what is joined of several is not.
+func inOneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -1,8 +1,8 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"regexp"
@@ -20,10 +20,14 @@ type Options struct {
 	// LoadBalancerClass selects the Services; empty: those without a class and those of class
 	// fairlead.dev/fairlead.
 	LoadBalancerClass string
-	// HTTPAddress serves metrics and health.
+	// HTTPAddress serves health, the log's level and, without MetricsTLSAddress, metrics.
 	HTTPAddress string
-	LogLevel    string
-	LogFormat   string
+	// MetricsTLSAddress serves metrics to those who may read them; the files are empty for a certificate of our own.
+	MetricsTLSAddress, MetricsTLSCertFile, MetricsTLSKeyFile string
+	// Profiles has pprof served.
+	Profiles  bool
+	LogLevel  string
+	LogFormat string
 }
 
 // DefaultNamespace is where Fairlead lives if nobody says otherwise.
@@ -38,11 +42,19 @@ func (o *Options) AddFlags(f *pflag.FlagSet, defaultHTTPAddress string) {
 	f.StringVar(&o.Kubeconfig, "kubeconfig", "",
 		"kubeconfig `FILE`; without it, the service\naccount of the Pod")
 	f.StringVar(&o.Namespace, "namespace", namespace,
-		"`NAMESPACE` of Fairlead's own objects; the\ndefault is $POD_NAMESPACE, else\n"+DefaultNamespace)
+		"`NAMESPACE` of Fairlead's own objects; the\ndefault is $POD_NAMESPACE, if set,\nelse")
 	f.StringVar(&o.LoadBalancerClass, "load-balancer-class", "",
 		"serve only Services of this `CLASS`; without\nit, Services that have no class and those\nof class fairlead.dev/fairlead")
 	f.StringVar(&o.HTTPAddress, "http-address", defaultHTTPAddress,
-		"`ADDRESS` that serves /metrics, /healthz\nand /readyz")
+		"`ADDRESS` that serves /metrics, /healthz,\n/readyz and /loglevel")
+	f.StringVar(&o.MetricsTLSAddress, "metrics-tls-address", "",
+		"`ADDRESS` that serves /metrics instead, over\nTLS, to clients whose token may get it")
+	f.StringVar(&o.MetricsTLSCertFile, "metrics-tls-cert-file", "",
+		"`FILE` with the certificate for that, read\nanew when it changes; without it a\nself-signed one")
+	f.StringVar(&o.MetricsTLSKeyFile, "metrics-tls-key-file", "",
+		"`FILE` with the certificate's key")
+	f.BoolVar(&o.Profiles, "pprof", false,
+		"serve /debug/pprof, to clients on the\nloopback address (kubectl port-forward)")
 	f.StringVar(&o.LogLevel, "log-level", "info",
 		"least `LEVEL` to log: debug, info, warn\nor error")
 	f.StringVar(&o.LogFormat, "log-format", "text",
@@ -71,12 +83,14 @@ func (o *Options) Validate() error {
 	if o.LoadBalancerClass != "" && !classForm.MatchString(o.LoadBalancerClass) {
 		return UsageError{fmt.Errorf("--load-balancer-class %q is not a class: write a name such as example.com/internal", o.LoadBalancerClass)}
 	}
-	_, port, err := net.SplitHostPort(o.HTTPAddress)
-	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
-		return UsageError{fmt.Errorf("--http-address %q is not an address: write host:port or :port", o.HTTPAddress)}
-	}
-	if _, err := o.level(); err != nil {
+	if err := checkAddress("--http-address", o.HTTPAddress); err != nil {
 		return err
+	}
+	if err := o.validateTLS(); err != nil {
+		return err
+	}
+	if _, ok := levels[o.LogLevel]; !ok {
+		return UsageError{fmt.Errorf("--log-level %q %s", o.LogLevel, noLevel)}
 	}
 	if o.LogFormat != "text" && o.LogFormat != "json" {
 		return UsageError{fmt.Errorf("--log-format %q is neither text nor json", o.LogFormat)}
@@ -84,11 +98,25 @@ func (o *Options) Validate() error {
 	return nil
 }
 
-func (o *Options) level() (slog.Level, error) {
-	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
-	level, ok := levels[o.LogLevel]
-	if !ok {
-		return 0, UsageError{fmt.Errorf("--log-level %q is none of debug, info, warn and error", o.LogLevel)}
+func (o *Options) validateTLS() error {
+	cert, key := o.MetricsTLSCertFile != "", o.MetricsTLSKeyFile != ""
+	switch {
+	case o.MetricsTLSAddress != "" && o.MetricsTLSAddress == o.HTTPAddress:
+		return UsageError{fmt.Errorf("--metrics-tls-address and --http-address are both %q: choose another port for one of them", o.HTTPAddress)}
+	case o.MetricsTLSAddress != "" && cert == key:
+		return checkAddress("--metrics-tls-address", o.MetricsTLSAddress)
+	case o.MetricsTLSAddress != "":
+		return UsageError{errors.New("--metrics-tls-cert-file and --metrics-tls-key-file need each other")}
+	case cert || key:
+		return UsageError{errors.New("--metrics-tls-cert-file and --metrics-tls-key-file are for --metrics-tls-address, which is empty")}
 	}
-	return level, nil
+	return nil
+}
+
+func checkAddress(flag, address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
+		return UsageError{fmt.Errorf("%s %q is not an address: write host:port or :port", flag, address)}
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package k8s
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -32,8 +33,8 @@ func Connect(kubeconfig, component, version string, log *slog.Logger, metrics pr
 	tune(config, component, version)
 	config.WarningHandler = &pruned{log: log}
 	link := newLink(config.Host, log)
-	if err := metrics.Register(link.requests); err != nil {
-		return nil, fmt.Errorf("registering the API request metrics: %w", err)
+	if err := errors.Join(metrics.Register(link.requests), metrics.Register(link.up)); err != nil {
+		return nil, fmt.Errorf("registering the metrics of the API server: %w", err)
 	}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		link.next = next

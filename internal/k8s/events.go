@@ -72,6 +72,9 @@ func NewRecorder(c *Cluster, component, instance string, log *slog.Logger, metri
 			Help: "Kubernetes events by outcome: written, refused by the API server, outdated before they could be written, dropped for too many waiting.",
 		}, []string{"outcome"}),
 	}
+	for _, outcome := range []string{"written", "refused", "outdated", "dropped"} {
+		r.outcomes.WithLabelValues(outcome)
+	}
 	metrics.MustRegister(r.outcomes)
 	return r
 }

@@ -21,6 +21,7 @@ type link struct {
 	server   string
 	log      *slog.Logger
 	requests *prometheus.CounterVec
+	up       prometheus.GaugeFunc
 
 	good atomic.Bool // the last request was answered: spares the lock, as a rule
 
@@ -39,7 +40,7 @@ const lossAfter = time.Second
 var errNotTried = errors.New("not tried yet")
 
 func newLink(server string, log *slog.Logger) *link {
-	return &link{
+	l := &link{
 		server:  server,
 		log:     log,
 		failure: errNotTried,
@@ -48,6 +49,16 @@ func newLink(server string, log *slog.Logger) *link {
 			Help: "Requests to the API server by HTTP method and status code; code \"none\" had no answer.",
 		}, []string{"method", "code"}),
 	}
+	l.up = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "fairlead_api_up",
+		Help: "1 while the API server answers, 0 while it does not; what it said before stays in force.",
+	}, func() float64 {
+		if l.err() != nil {
+			return 0
+		}
+		return 1
+	})
+	return l
 }
 
 // RoundTrip forwards a request and notes whether it was answered. A GET that may take as long as it likes,

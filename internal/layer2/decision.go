@@ -76,6 +76,7 @@ func (e *Elector) Decide(now time.Time) (d Decision) {
 		x.queued = false
 		before, from := x.duty, x.claim.Node
 		made, cause := e.settle(x, now)
+		e.tally(x)
 		if made {
 			d.Claims = append(d.Claims, x.claim)
 		}

@@ -66,6 +66,7 @@ type Elector struct {
 	left map[netip.Addr]*vip
 	// ownerless are the addresses that nobody may own as things are.
 	ownerless map[netip.Addr]*vip
+	counts    counts
 	awaited   map[netip.Addr]*vip
 	waits     deadlines
 	hurries   deadlines
@@ -109,6 +110,7 @@ type vip struct {
 	foreign bool // a host that is no speaker has it: this node leaves it alone
 	wait    *wait
 	duty    *duty // what this node does for it; nil for nothing
+	counts  counts
 }
 
 // wait is a vip's wait for a claim.

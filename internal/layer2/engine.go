@@ -97,6 +97,9 @@ type Config struct {
 	Changed func([]Change)
 	// Lost is called, from the engine's loop, when another speaker was lost.
 	Lost func(node string)
+	// Busy is called, from the engine's loop, when a turn begins and when it has ended. A turn waits for nothing
+	// outside the process.
+	Busy func(bool)
 }
 
 // Engine joins the Elector and Health to the API's side, to gossip and to the wire. Its loop alone touches
@@ -164,6 +167,9 @@ func newEngine(c Config) *Engine {
 	}
 	if c.Lost == nil {
 		c.Lost = func(string) {}
+	}
+	if c.Busy == nil {
+		c.Busy = func(bool) {}
 	}
 	e := &Engine{
 		Config: c, elector: NewElector(c.Node), health: NewHealth(c.RestartGrace),
@@ -236,20 +242,26 @@ func (e *Engine) loop(ctx context.Context, relink <-chan struct{}) {
 	defer pulses.Stop()
 	regularly := time.NewTicker(relinkInterval)
 	defer regularly.Stop()
+	defer e.Busy(false)
 	for {
-		var err error
+		e.Busy(false)
+		again := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-relink:
-			err = e.relink()
+			again = true
 		case <-regularly.C:
-			// Also what netlink did not tell, and a socket that could not be opened.
-			err = e.relink()
+			again = true // also for what netlink did not tell, and a socket that could not be opened
 		case <-alone.C:
 		case <-pulses.C:
 		case <-e.kick:
 		case <-wake.C:
+		}
+		e.Busy(true)
+		var err error
+		if again {
+			err = e.relink()
 		}
 		if err != nil {
 			e.Log.Error("looking at interfaces failed, going on with those known", "error", err)
@@ -328,9 +340,11 @@ func (e *Engine) look(now time.Time, patient bool) (next time.Time) {
 		e.due = again
 	}
 	e.looked = now
-	if !e.stale && !e.isolated {
+	answers := !e.stale && !e.isolated
+	if answers {
 		e.responder.Renew(now.Add(leaseTime))
 	}
+	e.Metrics.answers(answers && e.deciding)
 	return e.due
 }
 

@@ -13,7 +13,10 @@ type Metrics struct {
 	failures      *prometheus.CounterVec
 	announcements *prometheus.CounterVec
 	takeovers     *prometheus.CounterVec
+	answering     prometheus.Gauge
+	known         prometheus.Gauge
 	owned         prometheus.Gauge
+	ownerless     prometheus.Gauge
 	standingIn    prometheus.Gauge
 	damped        prometheus.Gauge
 	conflicts     prometheus.Gauge
@@ -70,12 +73,37 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 			Name: "fairlead_layer2_freezes_total",
 			Help: "Times that this process did not run for so long that it stopped answering until it had heard the others.",
 		}),
+		answering: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fairlead_layer2_answering",
+			Help: "1 while this node answers for what it owns; 0 until it has heard the other speakers, at first, and after it was frozen or cut off.",
+		}),
+		known: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fairlead_layer2_addresses",
+			Help: "Addresses that some node is to answer for, as this one knows them.",
+		}),
+		ownerless: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fairlead_layer2_addresses_ownerless",
+			Help: "Addresses that no node may answer for, as this one sees it. Those of Services without a ready endpoint, where a node needs one (externalTrafficPolicy: Local), are left out.",
+		}),
 		owned: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "fairlead_layer2_addresses_owned",
 			Help: "Addresses that this node answers for.",
 		}),
 	}
-	registry.MustRegister(m.frames, m.drops, m.failures, m.announcements, m.takeovers, m.owned, m.standingIn, m.damped, m.conflicts, m.conflictsSeen, m.detection, m.frozen)
+	// A counter that is there only from its first event on has no increase that a rule could see.
+	for _, p := range []string{"arp", "ndp", "claim"} {
+		m.drops.WithLabelValues(p)
+	}
+	for _, p := range []string{"arp", "ndp", "claim", "probe", "socket", "filter"} {
+		m.failures.WithLabelValues(p)
+	}
+	for _, p := range []string{"arp", "ndp"} {
+		m.announcements.WithLabelValues(p)
+	}
+	for _, c := range []Cause{Lost, Left, Moved, Rebalanced, Settled} {
+		m.takeovers.WithLabelValues(string(c))
+	}
+	registry.MustRegister(m.frames, m.drops, m.failures, m.announcements, m.takeovers, m.answering, m.known, m.owned, m.ownerless, m.standingIn, m.damped, m.conflicts, m.conflictsSeen, m.detection, m.frozen)
 	return m
 }
 
@@ -87,6 +115,14 @@ func (m *Metrics) dropped(protocol string, n uint32) {
 }
 func (m *Metrics) failed(protocol string)    { m.failures.WithLabelValues(protocol).Inc() }
 func (m *Metrics) announced(protocol string) { m.announcements.WithLabelValues(protocol).Inc() }
+
+func (m *Metrics) answers(yes bool) {
+	value := 0.
+	if yes {
+		value = 1
+	}
+	m.answering.Set(value)
+}
 
 // tally brings the gauges in line with what this node answers for.
 func (m *Metrics) tally(owned map[netip.Addr]Owned) {

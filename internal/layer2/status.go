@@ -105,6 +105,8 @@ func (e *Engine) Owns(address netip.Addr) bool {
 func (e *Engine) note(now time.Time) (changed bool) {
 	damped := e.elector.Damped(now)
 	detection, sessions := e.sessions.Status()
+	e.Metrics.known.Set(float64(e.elector.counts.known))
+	e.Metrics.ownerless.Set(float64(e.elector.counts.ownerless))
 	conflicts, free := e.conflicts.reports(now)
 	for _, address := range free {
 		e.elector.Foreign(address, false) // whoever takes it asks the segment again

@@ -36,6 +36,9 @@ type Config struct {
 	Identity string
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer
+	// Busy is called by the decider when a turn begins and when it has ended. A turn waits for nothing outside the
+	// process.
+	Busy func(bool)
 }
 
 // Controller is the task that assigns addresses.
@@ -66,6 +69,9 @@ type Controller struct {
 
 // New makes a controller. It starts nothing.
 func New(c Config) (*Controller, error) {
+	if c.Busy == nil {
+		c.Busy = func(bool) {}
+	}
 	r := &Controller{
 		Config:             c,
 		metrics:            newMetrics(c.Metrics),

@@ -28,6 +28,8 @@ type poolMemory struct {
 	written   time.Time
 	// unadvertised is since when no advertisement selects the pool; zero if one does.
 	unadvertised time.Time
+	// faulty is true while the metrics count the pool as not Ready.
+	faulty bool
 }
 
 // poolInterval bounds how often a pool's status is written: it changes with every assignment.
@@ -51,8 +53,9 @@ func (t *term) readPools() {
 		detects[pool.Name] = object.Spec.ConflictDetection
 		present[pool.Name] = memory
 	}
-	for name := range t.pools {
+	for name, memory := range t.pools {
 		if present[name] == nil {
+			t.metrics.faulty(poolKind, &memory.faulty, false)
 			t.metrics.pool(name, [2]allocator.Usage{})
 		}
 	}
@@ -200,10 +203,12 @@ func (t *term) decidePoolStatus(name string) *job {
 	}
 	usage, _ := t.alloc.Usage(name)
 	t.metrics.pool(name, usage)
-	patch, events := poolChangeOf(pool, poolState{
+	state := poolState{
 		usage: usage, retained: t.alloc.Retained(name), conflicts: memory.conflicts, problems: memory.problems, aside: memory.aside,
 		advertised: t.advertised(pool, memory, now),
-	}, now)
+	}
+	t.metrics.faulty(poolKind, &memory.faulty, !state.ready())
+	patch, events := poolChangeOf(pool, state, now)
 	if patch == nil {
 		return nil
 	}

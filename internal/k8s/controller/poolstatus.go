@@ -29,6 +29,16 @@ type poolState struct {
 	advertised bool
 }
 
+// ready tells whether the pool's condition Ready is True.
+func (s poolState) ready() bool {
+	return len(s.problems) == 0 && len(s.conflicts) == 0 && !s.empty()
+}
+
+// empty tells whether no address is left to give.
+func (s poolState) empty() bool {
+	return !s.usage[lb.IPv4].First.IsValid() && !s.usage[lb.IPv6].First.IsValid()
+}
+
 // Reasons of a pool's conditions and events.
 const (
 	reasonReady         = "InForce"
@@ -96,9 +106,9 @@ func poolChangeOf(pool *v1alpha1.IPAddressPool, s poolState, now time.Time) (pat
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonInvalidSpec, message)
 	case conflict != "":
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonConflicting, conflict)
-	case !s.usage[lb.IPv4].First.IsValid() && !s.usage[lb.IPv6].First.IsValid() && len(s.aside) > 0:
+	case s.empty() && len(s.aside) > 0:
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonEmpty, "no address is left to give: foreign hosts use those that spec.excludeAddresses leaves")
-	case !s.usage[lb.IPv4].First.IsValid() && !s.usage[lb.IPv6].First.IsValid():
+	case s.empty():
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonEmpty, "no address is left to give: spec.excludeAddresses has all of them")
 	case pool.Spec.Disabled:
 		set(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonDisabled, "spec.disabled: nothing new is assigned; what is assigned stays")

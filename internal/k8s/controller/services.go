@@ -20,8 +20,8 @@ import (
 // known is what the term remembers of a Service beside what the allocator does.
 type known struct {
 	uid types.UID
-	// state is the label of the metric that counts the Service.
-	state string
+	// counted is the reason that the metrics count the Service under; empty while they do not.
+	counted string
 	// has is what it was given, and shows what its status showed when that was last adopted or written.
 	has   []allocator.Assignment
 	shows []netip.Addr
@@ -143,11 +143,7 @@ func (t *term) decideService(key lb.Key) *job {
 		o.refused, o.satisfied = problems, false
 	}
 	k.has = o.assigned
-	if o.satisfied {
-		t.count(k, "assigned")
-	} else {
-		t.count(k, "pending")
-	}
+	t.count(k, o.reason())
 	for ip, f := range k.leaving {
 		if slices.Contains(o.ips(), ip) || f.told && !slices.Contains(request.Current, ip) {
 			delete(k.leaving, ip)
@@ -261,19 +257,23 @@ func (t *term) again(keys []lb.Key) {
 	}
 }
 
-// count moves a Service from one state of the metric to another, "" for none.
-func (t *term) count(k *known, state string) {
-	if state != "" {
-		t.metrics.decisions.WithLabelValues(state).Inc()
+// count moves a Service from one reason of the metrics to another, "" for none.
+func (t *term) count(k *known, reason string) {
+	switch reason {
+	case "":
+	case reasonAssigned:
+		t.metrics.decisions.WithLabelValues("assigned").Inc()
+	default:
+		t.metrics.decisions.WithLabelValues("pending").Inc()
 	}
-	if k.state == state {
+	if k.counted == reason {
 		return
 	}
-	if k.state != "" {
-		t.metrics.services.WithLabelValues(k.state).Dec()
+	if k.counted != "" {
+		t.metrics.count(k.counted, -1)
 	}
-	if state != "" {
-		t.metrics.services.WithLabelValues(state).Inc()
+	if reason != "" {
+		t.metrics.count(reason, 1)
 	}
-	k.state = state
+	k.counted = reason
 }

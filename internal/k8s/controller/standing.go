@@ -23,6 +23,8 @@ type standing struct {
 	written   time.Time
 	// doubted is since when something is wrong that the status does not say yet; zero if nothing is.
 	doubted time.Time
+	// faulty is true while the metrics count the object as not Ready.
+	faulty bool
 }
 
 const (
@@ -135,6 +137,7 @@ func (t *term) decideStanding(i item) *job {
 	memory.scheduled = false
 	object, exists, _ := t.configWatches()[i.kind].GetStore().GetByKey(i.key.Name)
 	if !exists {
+		t.metrics.faulty(kindNames[i.kind], &memory.faulty, false)
 		delete(t.standings, i)
 		return nil
 	}
@@ -159,6 +162,7 @@ func (t *term) decideStanding(i item) *job {
 			return again(wait)
 		}
 	}
+	t.metrics.faulty(j.kind, &memory.faulty, !j.verdict.ready)
 	patch, events := j.change(now)
 	if patch == nil {
 		return nil

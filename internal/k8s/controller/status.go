@@ -37,9 +37,20 @@ func (o outcome) ips() []netip.Addr {
 // reasonAssigned is the condition's reason when nothing is missing.
 const reasonAssigned = "Assigned"
 
+// reason is the condition's.
+func (o outcome) reason() string {
+	switch {
+	case o.satisfied:
+		return reasonAssigned
+	case len(o.refused) > 0:
+		return string(o.refused[0].Reason)
+	}
+	return string(allocator.ReasonInvalidRequest)
+}
+
 // condition puts an outcome into words. It has no time of transition yet.
 func (o outcome) condition() metav1.Condition {
-	c := metav1.Condition{Type: v1alpha1.ServiceConditionAssigned}
+	c := metav1.Condition{Type: v1alpha1.ServiceConditionAssigned, Reason: o.reason()}
 	var refusals []string
 	for _, r := range o.refused {
 		refusals = append(refusals, r.Message)
@@ -47,17 +58,14 @@ func (o outcome) condition() metav1.Condition {
 	why := strings.Join(refusals, "; ")
 	has := describe(o.assigned)
 	if o.satisfied {
-		c.Status, c.Reason, c.Message = metav1.ConditionTrue, reasonAssigned, has
+		c.Status, c.Message = metav1.ConditionTrue, has
 		if why != "" {
 			c.Message += "; nothing more, as " + why
 		}
 		c.Message = k8s.Shorten(c.Message)
 		return c
 	}
-	c.Status, c.Reason, c.Message = metav1.ConditionFalse, string(allocator.ReasonInvalidRequest), why
-	if len(o.refused) > 0 {
-		c.Reason = string(o.refused[0].Reason)
-	}
+	c.Status, c.Message = metav1.ConditionFalse, why
 	c.Message = k8s.Shorten(c.Message)
 	if has != "" {
 		c.Message += "; it has " + has

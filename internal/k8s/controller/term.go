@@ -80,7 +80,7 @@ func (t *term) run(ctx context.Context) {
 	// From here on changes come through the queue; what came before is in memory.
 	t.queue.Store(&t.work)
 	defer t.queue.Store(nil)
-	t.metrics.leader.Set(1)
+	t.metrics.begin()
 	began := time.Now()
 	t.readPools()
 	services, adopted := t.adopt()
@@ -111,10 +111,12 @@ func (t *term) run(ctx context.Context) {
 // decide is the decider's loop.
 func (t *term) decide(ctx context.Context) {
 	for {
+		t.Busy(false)
 		i, shutdown := t.work.Get()
 		if shutdown || ctx.Err() != nil {
 			return
 		}
+		t.Busy(true)
 		var j *job
 		switch i.kind {
 		case service:

@@ -147,6 +147,7 @@ func (s *Speaker) setProblems(problems map[string]problem) {
 	s.mu.Lock()
 	s.routing.problems = problems
 	s.mu.Unlock()
+	s.metrics.troubled.Set(float64(len(problems)))
 	for _, name := range slices.Sorted(maps.Keys(problems)) {
 		if p := problems[name]; before[name] != p {
 			s.config.Log.Warn("a BGP session is not as its BGPPeer says", "peer", name, "reason", p.reason, "problem", p.message)
@@ -181,6 +182,7 @@ func (s *Speaker) setPhase() {
 	if !known {
 		barred = noNode
 	}
+	s.metrics.setBarred(barred != "")
 	again := r.departure.look(n.ready, barred, time.Now())
 	if r.departing != nil {
 		r.departing.Stop()

@@ -14,6 +14,7 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/layer2"
 	"github.com/fairlead-lb/fairlead/internal/lb"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,12 +40,18 @@ type Config struct {
 	BGP           BGP
 	Events        *k8s.Recorder
 	Log           *slog.Logger
+	// Metrics is where the speaker's are registered; nil for nowhere.
+	Metrics prometheus.Registerer
+	// Busy is called, from the loop, when a turn begins and when it has ended. A turn waits for nothing outside the
+	// process.
+	Busy func(bool)
 }
 
 // Speaker tells the engines what the API server knows.
 type Speaker struct {
-	config Config
-	queue  workqueue.TypedInterface[item]
+	config  Config
+	metrics metrics
+	queue   workqueue.TypedInterface[item]
 
 	services, slices, nodes, pools, advertisements *k8s.Watch
 	// tell is the engine's Update; links are the engine's, nil until they are known; record writes an event.
@@ -109,8 +116,11 @@ const (
 
 // New prepares a speaker. Nothing is watched before Run.
 func New(c Config) *Speaker {
+	if c.Busy == nil {
+		c.Busy = func(bool) {}
+	}
 	s := &Speaker{
-		config: c, queue: workqueue.NewTyped[item](), byPool: allocator.New(),
+		config: c, metrics: newMetrics(c.Metrics), queue: workqueue.NewTyped[item](), byPool: allocator.New(),
 		poolLabels: map[string]labels.Set{}, probing: map[string]bool{}, adverts: map[string]*advertisement{},
 		rebalanced: map[string]string{}, missed: map[string]int64{}, known: map[string]node{}, unready: readiness{},
 		bars: map[string]string{}, reviewing: time.NewTimer(0), shown: map[lb.Key][]netip.Addr{}, vips: map[netip.Addr]layer2.VIP{},
@@ -265,10 +275,12 @@ func (s *Speaker) SessionsChanged() { s.sessionsChanged() }
 func (s *Speaker) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, s.queue.ShutDown)()
 	for {
+		s.config.Busy(false)
 		i, shutdown := s.queue.Get()
 		if shutdown {
 			return nil
 		}
+		s.config.Busy(true)
 		switch i.kind {
 		case kindService:
 			s.setService(i.key)
