@@ -104,6 +104,7 @@ func (h *HTTP) serve(ctx context.Context, flag string, listener net.Listener, ha
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       2 * time.Minute, // longer than Prometheus' usual intervals
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 	}

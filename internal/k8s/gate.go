@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,6 +23,7 @@ type Gate struct {
 	path      string
 	complaint *Complaint
 	asking    chan struct{} // bounds the questions under way
+	strangers *rate.Limiter // bounds those about tokens that were never let in
 
 	mu sync.Mutex
 	// By a hash of the token: what is kept is of no use to who reads this process's memory. Those who are let in
@@ -44,13 +46,16 @@ const (
 	mostAllowed, mostRefused = 64, 256
 	// Whoever reaches the port can have questions asked: they are few at a time, and bounded in time.
 	mostQuestions   = 4
+	strangersRate   = 10 // a second
 	questionTimeout = 5 * time.Second
 )
+
+const tooMany = "too many clients are being checked, try again"
 
 // NewGate returns a gate to a path.
 func NewGate(c *Cluster, path string, log *slog.Logger) *Gate {
 	return &Gate{
-		cluster: c, path: path, asking: make(chan struct{}, mostQuestions),
+		cluster: c, path: path, asking: make(chan struct{}, mostQuestions), strangers: rate.NewLimiter(strangersRate, 2*strangersRate),
 		complaint: &Complaint{What: "who asks for " + path + " cannot be checked", Log: log},
 		allowed:   map[[sha256.Size]byte]admission{}, refused: map[[sha256.Size]byte]admission{},
 	}
@@ -59,8 +64,13 @@ func NewGate(c *Cluster, path string, log *slog.Logger) *Gate {
 // Allow returns the HTTP status 200, or another one and why.
 func (g *Gate) Allow(ctx context.Context, token string) (status int, why string) {
 	key := sha256.Sum256([]byte(token))
-	if a, ok := g.known(key, time.Now()); ok {
+	a, ok := g.known(key, time.Now())
+	if ok {
 		return a.status, a.why
+	}
+	// One that was let in before, and has to be asked for again, does not stand in line with them.
+	if a.status != http.StatusOK && !g.strangers.Allow() {
+		return http.StatusServiceUnavailable, tooMany
 	}
 	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
 	defer cancel()
@@ -68,7 +78,7 @@ func (g *Gate) Allow(ctx context.Context, token string) (status int, why string)
 	case g.asking <- struct{}{}:
 		defer func() { <-g.asking }()
 	case <-ctx.Done():
-		return http.StatusServiceUnavailable, "too many clients are being checked, try again"
+		return http.StatusServiceUnavailable, tooMany
 	}
 	if a, ok := g.known(key, time.Now()); ok { // asked meanwhile
 		return a.status, a.why
@@ -83,15 +93,15 @@ func (g *Gate) Allow(ctx context.Context, token string) (status int, why string)
 	return a.status, a.why
 }
 
-func (g *Gate) known(key [sha256.Size]byte, now time.Time) (admission, bool) {
+// known returns what was said of a token, and whether that is still good.
+func (g *Gate) known(key [sha256.Size]byte, now time.Time) (a admission, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, m := range []map[[sha256.Size]byte]admission{g.allowed, g.refused} {
-		if a, ok := m[key]; ok && now.Before(a.until) {
-			return a, true
-		}
+	if a, ok = g.refused[key]; ok && now.Before(a.until) {
+		return a, true
 	}
-	return admission{}, false
+	a, ok = g.allowed[key]
+	return a, ok && now.Before(a.until)
 }
 
 func (g *Gate) remember(key [sha256.Size]byte, a admission, now time.Time) {
@@ -102,6 +112,9 @@ func (g *Gate) remember(key [sha256.Size]byte, a admission, now time.Time) {
 	a.until = now.Add(lasts)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if a.status != http.StatusOK {
+		delete(g.allowed, key)
+	}
 	if len(m) >= most {
 		clear(m) // they are asked for again
 	}

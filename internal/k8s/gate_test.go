@@ -110,6 +110,7 @@ func TestGateRemembers(t *testing.T) {
 		time.Sleep(refusedFor)
 		expect("a right that was granted", "good", 200, 3)
 		for i := range mostRefused + 10 {
+			time.Sleep(time.Second / strangersRate)
 			g.Allow(t.Context(), fmt.Sprint("bad", i))
 		}
 		if len(g.refused) > mostRefused {
@@ -118,6 +119,7 @@ func TestGateRemembers(t *testing.T) {
 		asked := w.reviews
 		expect("after a flood of strangers", "good", 200, asked)
 		for i := range mostAllowed + 10 {
+			time.Sleep(time.Second / strangersRate)
 			g.Allow(t.Context(), fmt.Sprint("good", i))
 		}
 		if len(g.allowed) > mostAllowed {
@@ -129,6 +131,27 @@ func TestGateRemembers(t *testing.T) {
 		expect("nobody knows", "good", 503, asked+1)
 		w.tokenErr = nil
 		expect("that is not remembered", "good", 200, asked+2)
+	})
+}
+
+func TestGateBoundsTheQuestionsAboutStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := warden{allowed: true}
+		g := w.gate(slog.New(slog.DiscardHandler))
+		g.Allow(t.Context(), "good")
+		time.Sleep(allowedFor) // it has to be asked for again
+		for i := range 1000 {
+			g.Allow(t.Context(), fmt.Sprint("bad", i))
+		}
+		if w.reviews > 1+2*strangersRate {
+			t.Errorf("%d questions at once", w.reviews)
+		}
+		if status, why := g.Allow(t.Context(), "other"); status != http.StatusServiceUnavailable {
+			t.Errorf("%d %q for one stranger more", status, why)
+		}
+		if status, why := g.Allow(t.Context(), "good"); status != http.StatusOK {
+			t.Errorf("%d %q for who was let in before", status, why)
+		}
 	})
 }
 
