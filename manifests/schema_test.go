@@ -57,6 +57,12 @@ func TestWrongValuesAreRefusedWithPathAndReason(t *testing.T) {
 		{"an argument that is no flag", `controller.extraArgs=["pprof"]`, []string{"'/controller/extraArgs/0'", "does not match pattern"}},
 		{"a monitor that is none", `metrics.monitor="podMonitor"`, []string{"'/metrics/monitor'", "must be one of '', 'PodMonitor', 'ServiceMonitor'"}},
 		{"a reader of no namespace", `metrics.tls.readers=[{"name":"prometheus"}]`, []string{"'/metrics/tls/readers/0'", "missing property 'namespace'"}},
+		{"no part to update at a time, and no surge", `speaker.updateStrategy.rollingUpdate.maxUnavailable=0`, []string{"'/speaker/updateStrategy/rollingUpdate/maxUnavailable'", "'not' failed"}},
+		{"the port of the probes", `speaker.gossipPort=7573`, []string{"'/speaker/gossipPort'", "'not' failed"}},
+		{"a port that takes a capability", `speaker.gossipPort=956`, []string{"'/speaker/gossipPort'", "minimum: got 956, want 1,024"}},
+		{"a section that is emptied", `controller=null`, []string{"missing property 'controller'"}},
+		{"a section in a section that is emptied", `metrics.tls=null`, []string{"'/metrics'", "missing property 'tls'"}},
+		{"a number that is emptied", `controller.replicas=null`, []string{"'/controller'", "missing property 'replicas'"}},
 		{"a PodMonitor that has no token to send", `metrics={"monitor":"PodMonitor","tls":{"enabled":true}}`, []string{"metrics.monitor: a PodMonitor cannot send"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -16,6 +16,15 @@ import (
 // helm runs Helm with administrator's rights on the host of the control plane.
 func (c *cluster) helm(ctx context.Context, t *testing.T, args ...string) string {
 	t.Helper()
+	output, err := c.tryHelm(ctx, t, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return output
+}
+
+func (c *cluster) tryHelm(ctx context.Context, t *testing.T, args ...string) (output string, err error) {
+	t.Helper()
 	program, err := render.HelmProgram()
 	if err != nil {
 		t.Fatal(err)
@@ -26,11 +35,7 @@ func (c *cluster) helm(ctx context.Context, t *testing.T, args ...string) string
 		t.Fatal(err)
 	}
 	args = append([]string{"HOME=" + home, program, "--kubeconfig", kubeconfig, "--namespace", render.Namespace}, args...)
-	output, err := c.CP.Run(ctx, "env", args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return output
+	return c.CP.Run(ctx, "env", args...)
 }
 
 func chart(t *testing.T) string {
@@ -114,6 +119,9 @@ func helmMakesTheNamespace(ctx context.Context, t *testing.T, c *cluster) {
 	if definition().Annotations[keep] != "" {
 		t.Error("the definitions are kept")
 	}
+	if out, err := c.tryHelm(ctx, t, "upgrade", "fairlead", chart(t), "--set", "crds.install=false"); err == nil || !strings.Contains(out+err.Error(), "upgrade with crds.keep=true first") {
+		t.Errorf("an upgrade that would delete all pools: %v\n%s", err, out)
+	}
 	c.helm(ctx, t, "upgrade", "fairlead", chart(t), "--set", "speaker.bindAddress=true,crds.keep=true,image.tag=v2")
 	if definition().Annotations[keep] != "keep" {
 		t.Error("the upgrade left the definitions as they were")
@@ -137,14 +145,25 @@ func helmMakesTheNamespace(ctx context.Context, t *testing.T, c *cluster) {
 
 func helmOwnsTheNamespace(ctx context.Context, t *testing.T, c *cluster) {
 	c.helm(ctx, t, "install", "fairlead", chart(t), "--create-namespace", "--set", "namespace.create=true")
-	namespace, err := c.Kubernetes.CoreV1().Namespaces().Get(ctx, render.Namespace, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
+	labelled := func(what string) {
+		t.Helper()
+		namespace, err := c.Kubernetes.CoreV1().Namespaces().Get(ctx, render.Namespace, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if label := namespace.Labels["pod-security.kubernetes.io/enforce"]; label != "privileged" || namespace.DeletionTimestamp != nil {
+			t.Errorf("%s the namespace is labelled %v, deleted %v", what, namespace.Labels, namespace.DeletionTimestamp)
+		}
 	}
-	if label := namespace.Labels["pod-security.kubernetes.io/enforce"]; label != "privileged" {
-		t.Errorf("the namespace is labelled %v", namespace.Labels)
-	}
+	labelled("installed,")
+	// Helm forgets what an earlier --set said.
+	c.helm(ctx, t, "upgrade", "fairlead", chart(t), "--set", "logLevel=debug")
+	labelled("after an upgrade that does not speak of it")
 	c.helm(ctx, t, "uninstall", "fairlead")
 	c.nothingLeft(ctx, t)
+	labelled("uninstalled,")
+	if err := c.Kubernetes.CoreV1().Namespaces().Delete(ctx, render.Namespace, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	c.namespaceGone(ctx, t)
 }
