@@ -4,9 +4,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -99,9 +101,9 @@ func run(ctx context.Context, o options) error {
 	slog.SetDefault(log)
 	k8s.CaptureLogs(log)
 	debug.SetGCPercent(frugal)
-	key, err := os.ReadFile(o.gossipKeyFile)
+	key, err := readKey(o.gossipKeyFile)
 	if err != nil {
-		return fmt.Errorf("--gossip-key-file: %w", err)
+		return err
 	}
 	if err := daemon.RaiseCapabilities(); err != nil {
 		return err
@@ -127,12 +129,16 @@ func run(ctx context.Context, o options) error {
 	s = speaker.New(speaker.Config{
 		Node: o.node, Class: o.LoadBalancerClass, Version: daemon.Current(), Namespace: o.Namespace, DrainCordoned: o.drainCordoned,
 		Cluster: cluster, Engine: engine, BGP: bgpEngine, Events: events, Log: log, Metrics: registry, Busy: watchdog.Watch("objects").Busy,
+		CannotBind: !layer2.MayBind(),
 	})
 	log.Info("starting", "version", daemon.Current(), "node", o.node)
 
 	ready := func() error {
 		if err := s.Waiting(); err != nil {
 			return err
+		}
+		if len(s.Addresses()) == 0 {
+			return fmt.Errorf(noNode, o.node)
 		}
 		if engine.State() == layer2.Joining {
 			return errors.New("waiting to hear what the other speakers know")
@@ -184,6 +190,21 @@ func run(ctx context.Context, o options) error {
 	return err
 }
 
+// readKey reads the key that all speakers share. What is wrong with it is said before anything is waited for.
+func readKey(file string) ([]byte, error) {
+	key, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("--gossip-key-file: there is no file %s: mount the Secret fairlead-gossip there, which the controller makes, with its entry secretkey", file)
+	case err != nil:
+		return nil, fmt.Errorf("--gossip-key-file: %w", err)
+	case len(bytes.TrimSpace(key)) == 0:
+		return nil, fmt.Errorf("--gossip-key-file: %s is empty: put a key into the Secret fairlead-gossip, entry secretkey, or delete the Secret and restart the "+
+			"controller, which makes a new one", file)
+	}
+	return key, nil
+}
+
 // blindness returns a task that tells the engine when the API server's news may be old.
 func blindness(cluster *k8s.Cluster, engine *layer2.Engine) func(context.Context) error {
 	return func(ctx context.Context) error {
@@ -203,6 +224,8 @@ func blindness(cluster *k8s.Cluster, engine *layer2.Engine) func(context.Context
 	}
 }
 
+const noNode = "there is no Node %s (--node-name, or $NODE_NAME), or it has no InternalIP yet"
+
 // prepare waits for the API server and returns the address to gossip on.
 func prepare(ctx context.Context, s *speaker.Speaker, o options) (netip.Addr, error) {
 	if err := s.Prepare(ctx); err != nil {
@@ -213,7 +236,7 @@ func prepare(ctx context.Context, s *speaker.Speaker, o options) (netip.Addr, er
 		switch {
 		case len(addresses) == 0:
 			if !told {
-				slog.Warn("the Node does not exist or has no InternalIP yet, waiting", "node", o.node)
+				slog.Warn(fmt.Sprintf(noNode, o.node) + ", waiting")
 			}
 		case o.gossipAddress == "":
 			return addresses[0], nil

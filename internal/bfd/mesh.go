@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
 )
 
 // Config of a Mesh.
@@ -105,6 +106,10 @@ func (m *Mesh) Sessions() []SessionStatus {
 func (m *Mesh) Run(ctx context.Context) error {
 	c, err := m.listen(m.config.Local)
 	if err != nil {
+		if errors.Is(err, unix.EADDRINUSE) {
+			return fmt.Errorf("--gossip-port: another process has UDP port %d at %s, the one after --gossip-port, for failure detection: choose another for all "+
+				"speakers, or stop it", m.config.Local.Port(), m.config.Local.Addr())
+		}
 		return fmt.Errorf("listening for BFD on %s: %w", m.config.Local, err)
 	}
 	defer c.close()

@@ -55,7 +55,7 @@ func (k *kernel) listen(p Peer, remote netip.Addr, accepted func(net.Conn)) (sto
 	l := k.listeners[key]
 	if l == nil {
 		if l, err = open179(key); err != nil {
-			return nil, fmt.Errorf("waiting for the router on port %d: %w", p.Port, err)
+			return nil, fmt.Errorf("waiting for the router on port %d: %w", p.Port, listenWords(err))
 		}
 		k.listeners[key] = l
 		go k.serve(l)
@@ -77,6 +77,17 @@ func (k *kernel) listen(p Peer, remote netip.Addr, accepted func(net.Conn)) (sto
 		}
 		k.closeUnused(key, l)
 	}, nil
+}
+
+// listenWords says what to do about an error of listening.
+func listenWords(err error) error {
+	switch {
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w: a port below 1024 takes the capability NET_BIND_SERVICE (speaker.passivePeers=true in the chart, or manifests/overlays/bgp)", err)
+	case errors.Is(err, unix.EADDRINUSE):
+		return fmt.Errorf("%w: does another BGP speaker run on this node?", err)
+	}
+	return err
 }
 
 // password returns that of a peer that is expected from an address, empty if there is none.

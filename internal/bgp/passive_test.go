@@ -107,7 +107,7 @@ func TestAPortThatIsTakenIsTriedAgain(t *testing.T) {
 	p := passive(peerAt("tor", "192.0.2.2", 64513))
 	p.ConnectTime = 100 * time.Millisecond
 	s.SetPeer(p)
-	s.error("tor", "waiting for the router on port 179: listen tcp4 :179: bind: address already in use")
+	s.error("tor", "waiting for the router on port 179: listen tcp4 :179: bind: address already in use: does another BGP speaker run on this node?")
 	taken.Close()
 	newRouter(t, "192.0.2.2", 64513, lb.IPv4).dial("192.0.2.1", "")
 	s.established("tor")

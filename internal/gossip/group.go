@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -122,7 +123,7 @@ func newNewer() prometheus.Counter {
 func (g *Group) Run(ctx context.Context) error {
 	list, err := memberlist.Create(g.memberlistConfig())
 	if err != nil {
-		return fmt.Errorf("listening for gossip on %s: %w", netip.AddrPortFrom(g.config.Address, uint16(g.config.Port)), err)
+		return fmt.Errorf("--gossip-port: %w", listenWords(netip.AddrPortFrom(g.config.Address, uint16(g.config.Port)), err))
 	}
 	g.list.Store(list)
 	began := time.Now()
@@ -156,6 +157,17 @@ func (g *Group) Run(ctx context.Context) error {
 		g.config.Log.Debug("the good-bye may not have been heard", "error", err)
 	}
 	return list.Shutdown()
+}
+
+// listenWords says what to do about memberlist's error, which is text.
+func listenWords(at netip.AddrPort, err error) error {
+	switch text := err.Error(); {
+	case strings.Contains(text, "address already in use"):
+		return fmt.Errorf("another process has port %d, TCP or UDP, at %s: choose another for all speakers, or stop it", at.Port(), at.Addr())
+	case strings.Contains(text, "cannot assign requested address"):
+		return fmt.Errorf("%s, an InternalIP of the Node, is on no interface of this machine: does the speaker run with hostNetwork?", at.Addr())
+	}
+	return fmt.Errorf("listening on %s: %w", at, err)
 }
 
 // talk has the others hear of this speaker at a steady pace, whatever probes do.

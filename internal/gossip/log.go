@@ -49,6 +49,9 @@ func memberlistLevel(line string) (slog.Level, string) {
 		return slog.LevelDebug, line
 	}
 	if mark == "[ERR" && !strings.Contains(text, net.ErrClosed.Error()) && !strings.Contains(text, "ping") && !strings.Contains(text, "push/pull") {
+		if strings.Contains(strings.ToLower(text), "no installed keys could decrypt") {
+			text = "gossip that was not made with this speaker's key: the Secret fairlead-gossip has changed, and not all speakers were restarted, or somebody else sends it: " + text
+		}
 		return slog.LevelWarn, text
 	}
 	return slog.LevelDebug, text

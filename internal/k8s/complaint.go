@@ -34,15 +34,22 @@ const (
 	repeatAfter = 10 * time.Minute
 )
 
-// Report logs an answer of the API server that refuses. That the API server does not answer is said
-// elsewhere, once for all.
+// Report logs an answer of the API server that refuses. That the API server does not answer, or denies a right, is
+// said elsewhere, once for all.
 func (c *Complaint) Report(err error) {
+	if !Answered(err) || isDenied(err) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.failure = err
+		return
+	}
+	c.report(err)
+}
+
+func (c *Complaint) report(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failure = err
-	if !Answered(err) {
-		return
-	}
 	now := time.Now()
 	if c.since.IsZero() || now.Sub(c.latest) > episode {
 		c.since, c.said = now, ""

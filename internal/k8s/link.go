@@ -22,6 +22,7 @@ type link struct {
 	log      *slog.Logger
 	requests *prometheus.CounterVec
 	up       prometheus.GaugeFunc
+	denials  denials
 
 	good atomic.Bool // the last request was answered: spares the lock, as a rule
 
@@ -43,6 +44,7 @@ func newLink(server string, log *slog.Logger) *link {
 	l := &link{
 		server:  server,
 		log:     log,
+		denials: denials{log: log, said: map[string]*Complaint{}},
 		failure: errNotTried,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_api_requests_total",
@@ -90,6 +92,9 @@ func (l *link) try(r *http.Request) (*http.Response, error) {
 		l.requests.WithLabelValues(r.Method, strconv.Itoa(response.StatusCode)).Inc()
 		if !l.good.Load() {
 			l.answered()
+		}
+		if response.StatusCode == http.StatusForbidden || response.StatusCode == http.StatusUnauthorized {
+			l.denials.look(response)
 		}
 	case r.Context().Err() != nil && errors.Is(err, context.Canceled): // by us
 	default:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -24,12 +25,15 @@ type Watch struct {
 	cache.SharedIndexInformer
 	what      string
 	complaint *Complaint
+	// begun is closed by Begin; nil for a watch that begins at once.
+	begun chan struct{}
+	once  sync.Once
 }
 
 // NewWatch makes a task of an informer that has not started: trim takes from each object what nobody
 // here reads, failures are logged as the package does it. What names the kind, in the plural.
 func NewWatch(what string, informer cache.SharedIndexInformer, trim cache.TransformFunc, log *slog.Logger) *Watch {
-	w := &Watch{informer, what, &Complaint{What: what + " cannot be watched", Log: log}}
+	w := &Watch{SharedIndexInformer: informer, what: what, complaint: &Complaint{What: what + " cannot be watched", Log: log}}
 	// Both fail only for an informer that has started.
 	if err := errors.Join(informer.SetTransform(trim), informer.SetWatchErrorHandlerWithContext(w.failed)); err != nil {
 		panic(fmt.Sprintf("watching %s: %v", what, err))
@@ -37,10 +41,34 @@ func NewWatch(what string, informer cache.SharedIndexInformer, trim cache.Transf
 	return w
 }
 
+// OnDemand has the watch wait for Begin: nothing is asked for that nobody needs.
+func (w *Watch) OnDemand() *Watch {
+	w.begun = make(chan struct{})
+	return w
+}
+
+// Begin begins a watch on demand.
+func (w *Watch) Begin() { w.once.Do(func() { close(w.begun) }) }
+
 // Run watches until ctx ends.
 func (w *Watch) Run(ctx context.Context) error {
+	if w.begun != nil {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.begun:
+		}
+	}
 	w.RunWithContext(ctx)
 	return nil
+}
+
+// Failure is why there is no first complete list yet, nil if it is there or may come any moment.
+func (w *Watch) Failure() error {
+	if w.HasSynced() {
+		return nil
+	}
+	return Denied(w.complaint.Err())
 }
 
 // Waiting returns nil once the first complete list is in memory, else what keeps it from being there.
@@ -49,7 +77,7 @@ func (w *Watch) Waiting() error {
 		return nil
 	}
 	if err := w.complaint.Err(); err != nil {
-		return fmt.Errorf("waiting for %s: %w", w.what, err)
+		return fmt.Errorf("waiting for %s: %w", w.what, Denied(err))
 	}
 	return fmt.Errorf("waiting for %s", w.what)
 }
@@ -59,7 +87,7 @@ func (w *Watch) failed(_ context.Context, _ *cache.Reflector, err error) {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), apierrors.IsResourceExpired(err), apierrors.IsGone(err):
 		// The ordinary end of a watch: it goes on, or from a new list.
 	case apierrors.IsNotFound(err) && !w.HasSynced():
-		w.complaint.Report(fmt.Errorf("%w (are Fairlead's custom resource definitions installed?)", err))
+		w.complaint.Report(fmt.Errorf("Fairlead's custom resource definitions are not installed: apply manifests/crds, or all of the manifests, of this version (%w)", err))
 	default:
 		w.complaint.Report(err)
 	}
@@ -111,7 +139,8 @@ func trimSpeaker(object any) (any, error) {
 	return trimmed, nil
 }
 
-// WatchNamespaces watches the Namespaces, of which only the labels are kept: pools select by them.
+// WatchNamespaces watches the Namespaces, of which only the labels are kept, by which pools select, and whether they
+// are being deleted.
 func WatchNamespaces(c *Cluster, log *slog.Logger) *Watch {
 	return NewWatch("Namespaces", coreinformers.NewNamespaceInformer(c.Core, 0, cache.Indexers{}), trimNamespace, log)
 }
@@ -122,7 +151,7 @@ func trimNamespace(object any) (any, error) {
 		return object, nil // a tombstone
 	}
 	return &corev1.Namespace{TypeMeta: n.TypeMeta, ObjectMeta: metav1.ObjectMeta{
-		Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels,
+		Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels, DeletionTimestamp: n.DeletionTimestamp,
 	}}, nil
 }
 

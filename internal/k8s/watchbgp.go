@@ -33,12 +33,12 @@ func WatchCommunities(c *Cluster, log *slog.Logger) *Watch {
 }
 
 // WatchPasswords watches the Secrets of type kubernetes.io/basic-auth in one namespace, of which only the password
-// is kept. The API server does the selection: no other Secret is ever seen here.
+// is kept. The API server does the selection: no other Secret is ever seen here. It begins once a password is needed.
 func WatchPasswords(c *Cluster, namespace string, log *slog.Logger) *Watch {
 	informer := coreinformers.NewFilteredSecretInformer(c.Core, namespace, 0, cache.Indexers{}, func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("type", string(corev1.SecretTypeBasicAuth)).String()
 	})
-	return NewWatch("Secrets of type "+string(corev1.SecretTypeBasicAuth), informer, trimSecret, log)
+	return NewWatch("Secrets of type "+string(corev1.SecretTypeBasicAuth), informer, trimSecret, log).OnDemand()
 }
 
 func trimSecret(object any) (any, error) {

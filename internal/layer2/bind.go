@@ -156,12 +156,13 @@ func (b *Binder) apply(o bindOperation, index int) {
 		delete(b.reported, o.binding)
 		return
 	}
-	if errors.Is(err, unix.EPERM) {
-		err = fmt.Errorf("%w (it takes the capability NET_ADMIN)", err)
-	}
 	if text := err.Error(); b.reported[o.binding] != text {
 		b.reported[o.binding] = text
-		b.log.Error("cannot keep an address on an interface", "operation", o.kind, "vip", o.address, "interface", o.name, "error", err)
+		level := slog.LevelError
+		if errors.Is(err, unix.EPERM) {
+			level = slog.LevelDebug // MayBind told before, once for all addresses
+		}
+		b.log.Log(context.Background(), level, "cannot keep an address on an interface", "operation", o.kind, "vip", o.address, "interface", o.name, "error", err)
 	}
 }
 

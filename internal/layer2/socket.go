@@ -28,9 +28,17 @@ const (
 func CheckPrivileges() error {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("opening a packet socket, without which ARP and Neighbor Discovery cannot be answered (it takes the capability NET_RAW): %w", err)
+		return fmt.Errorf("opening a packet socket, without which ARP and Neighbor Discovery cannot be answered: %w; the container needs the capability NET_RAW "+
+			"(securityContext.capabilities.add, as in manifests/base), and seccomp, AppArmor or SELinux must not forbid it", err)
 	}
 	return unix.Close(fd)
+}
+
+// MayBind tells whether this process may put addresses on interfaces.
+func MayBind() bool {
+	var data [2]unix.CapUserData // capget(2): two of 32 bits each
+	err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &data[0])
+	return err != nil || data[0].Effective&(1<<unix.CAP_NET_ADMIN) != 0
 }
 
 // socket is a packet socket for frames of one EtherType on one interface.

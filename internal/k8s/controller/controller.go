@@ -65,6 +65,8 @@ type Controller struct {
 	nodeLister             corelisters.NodeLister
 	// queue is the present term's; nil while another controller leads.
 	queue atomic.Pointer[queue]
+	// leaving is true once Fairlead is being uninstalled.
+	leaving atomic.Bool
 }
 
 // New makes a controller. It starts nothing.
@@ -112,8 +114,12 @@ func New(c Config) (*Controller, error) {
 			UpdateFunc: func(_, now any) { r.serviceChanged(now) },
 			DeleteFunc: r.serviceChanged,
 		},
-		r.poolWatch:      pools,
-		r.namespaceWatch: cache.ResourceEventHandlerFuncs{AddFunc: r.namespaceAdded, UpdateFunc: r.namespaceUpdated},
+		r.poolWatch: pools,
+		r.namespaceWatch: cache.ResourceEventHandlerFuncs{
+			AddFunc:    func(o any) { r.ownNamespace(o, false); r.namespaceAdded(o) },
+			UpdateFunc: func(before, now any) { r.ownNamespace(now, false); r.namespaceUpdated(before, now) },
+			DeleteFunc: func(o any) { r.ownNamespace(o, true) },
+		},
 		r.nodeWatch: cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(o any) { r.nodeChanged(nil, o) },
 			UpdateFunc: r.nodeChanged,

@@ -23,6 +23,7 @@ const (
 	retention                 // the wait of a retained address may be over
 	configSet                 // an advertisement, peer, profile or Community has come, gone, or changed
 	nodeLabels                // a node has come, gone, or has other labels
+	uninstall                 // the namespace that Fairlead lives in is being deleted
 	speakerReport             // a speaker has come, gone, or says other things of its sessions
 	// What the status of one of these should say may have changed.
 	l2Advertisement

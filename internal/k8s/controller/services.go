@@ -79,7 +79,7 @@ func (t *term) admit(svc *corev1.Service, r allocator.Request) *known {
 	d := t.alloc.Decide(r)
 	k.has = d.Assignments
 	for _, n := range d.NotAdopted[:min(len(d.NotAdopted), mostFarewells)] {
-		k.leave(n.Address, "NotAdopted", fmt.Sprintf("the status has %s, which cannot be kept: %s", n.Address, n.Message))
+		k.leave(n.Address, string(allocator.ReasonNotAdopted), fmt.Sprintf("the status has %s, which cannot be kept: %s", n.Address, n.Message))
 	}
 	return k
 }

@@ -96,14 +96,22 @@ func (t *term) run(ctx context.Context) {
 		t.work.ShutDown()
 		t.jobs.ShutDown()
 	})()
+	deciding, decided := context.WithCancel(ctx)
+	defer decided()
 	var group errgroup.Group
-	group.Go(func() error { t.sweep(ctx); return nil })
+	group.Go(func() error { t.sweep(deciding); return nil })
 	for range writers {
-		group.Go(func() error { t.write(ctx); return nil })
+		group.Go(func() error { t.write(deciding); return nil })
 	}
-	t.decide(ctx)
+	t.decide(deciding)
+	decided()
 	t.jobs.ShutDown()
 	group.Wait()
+	if t.leaving.Load() {
+		t.takeBack(ctx)
+		<-ctx.Done() // nothing is given any more
+		return
+	}
 	t.flushPools(context.WithoutCancel(ctx))
 	t.Log.Info("no longer leading")
 }
@@ -113,7 +121,7 @@ func (t *term) decide(ctx context.Context) {
 	for {
 		t.Busy(false)
 		i, shutdown := t.work.Get()
-		if shutdown || ctx.Err() != nil {
+		if shutdown || ctx.Err() != nil || t.leaving.Load() {
 			return
 		}
 		t.Busy(true)

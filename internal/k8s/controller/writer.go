@@ -47,7 +47,7 @@ func (t *term) write(ctx context.Context) {
 			return
 		}
 		switch {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil, t.leaving.Load():
 		case !t.held():
 			t.work.AddRateLimited(j.item) // a renewal that is late, or the end of the term
 		default:

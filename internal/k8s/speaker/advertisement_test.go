@@ -120,3 +120,36 @@ func TestNoInterfaceMatches(t *testing.T) {
 		}
 	})
 }
+
+func TestNoCapabilityToBind(t *testing.T) {
+	const missed = "L2Advertisement a NoCapability: node n cannot have these addresses on its interfaces: its speaker is without the capability NET_ADMIN; " +
+		"install with speaker.bindAddress=true (chart), or add it to the DaemonSet's securityContext; it answers for them all the same"
+	bound := v1alpha1.L2AdvertisementSpec{NodeSelectors: match("edge", "yes"), BindAddress: true}
+	for _, tt := range []struct {
+		name   string
+		lacks  bool
+		labels map[string]string
+		specs  []v1alpha1.L2AdvertisementSpec // one generation each
+		want   []string
+	}{
+		{"it is lacking", true, map[string]string{"edge": "yes"}, []v1alpha1.L2AdvertisementSpec{bound}, []string{missed}},
+		{"it comes to be asked for", true, map[string]string{"edge": "yes"}, []v1alpha1.L2AdvertisementSpec{{}, bound}, []string{missed}},
+		{"told again of another generation", true, map[string]string{"edge": "yes"}, []v1alpha1.L2AdvertisementSpec{bound, bound}, []string{missed, missed}},
+		{"it is there", false, map[string]string{"edge": "yes"}, []v1alpha1.L2AdvertisementSpec{bound}, nil},
+		{"the node is not selected", true, nil, []v1alpha1.L2AdvertisementSpec{bound}, nil},
+		{"addresses are not to be bound", true, map[string]string{"edge": "yes"}, []v1alpha1.L2AdvertisementSpec{{}}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newVIPWorld(t)
+			w.config.CannotBind = tt.lacks
+			w.known["n"] = node{labels: tt.labels}
+			for i, spec := range tt.specs {
+				w.advertisementOf("a", int64(i+1), "", spec)
+				w.advertisementOf("a", int64(i+1), "", spec) // told once
+			}
+			if !slices.Equal(w.events, tt.want) {
+				t.Errorf("events %q, want %q", w.events, tt.want)
+			}
+		})
+	}
+}

@@ -1,6 +1,8 @@
 package speaker
 
 import (
+	"context"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -28,8 +30,9 @@ type routing struct {
 	engine BGP
 
 	peers, advertisements, profiles, communities, passwords *k8s.Watch
-	// passwordOf returns the password that a Secret holds.
-	passwordOf func(secret string) (bgp.Password, error)
+	// passwordOf returns the password that a Secret holds; passwordsKnown tells whether all there are have come.
+	passwordOf     func(secret string) (bgp.Password, error)
+	passwordsKnown func() bool
 
 	// The rest is the loop's alone, but for problems, which Speaker.mu guards.
 	read       map[string]*k8s.BGPPeer // each in its last good form
@@ -57,7 +60,15 @@ func newRouting(c Config) *routing {
 	if r.engine == nil {
 		r.engine = nobody{}
 	}
+	r.passwordsKnown = r.passwords.HasSynced
 	r.passwordOf = func(secret string) (bgp.Password, error) {
+		r.passwords.Begin()
+		if !r.passwordsKnown() {
+			if err := r.passwords.Failure(); err != nil {
+				return "", fmt.Errorf("Secret %s/%s cannot be read: %w", c.Namespace, secret, err)
+			}
+			return "", errSoon
+		}
 		object, exists, _ := r.passwords.GetStore().GetByKey(lb.Key{Namespace: c.Namespace, Name: secret}.String())
 		if !exists {
 			return "", noSecret(c.Namespace, secret)
@@ -67,12 +78,14 @@ func newRouting(c Config) *routing {
 	return r
 }
 
+// watches are those without which it is not known what to advertise to whom. The one of the passwords is none of them:
+// where speakers may not read Secrets only the sessions that need one are not opened.
 func (r *routing) watches() []*k8s.Watch {
-	return []*k8s.Watch{r.peers, r.advertisements, r.profiles, r.communities, r.passwords}
+	return []*k8s.Watch{r.peers, r.advertisements, r.profiles, r.communities}
 }
 
 // prepareBGP tells the engine of what the watches know, but for the addresses. Nodes and pools are known by now.
-func (s *Speaker) prepareBGP() {
+func (s *Speaker) prepareBGP(ctx context.Context) {
 	r := s.routing
 	for _, o := range r.peers.GetStore().List() {
 		r.readPeer(o.(*v1alpha1.BGPPeer))
@@ -81,8 +94,30 @@ func (s *Speaker) prepareBGP() {
 	for _, o := range r.advertisements.GetStore().List() {
 		s.readRoutes(o.(*v1alpha1.BGPAdvertisement))
 	}
+	s.awaitPasswords(ctx)
 	s.setPhase()
 	s.setPeers()
+}
+
+const (
+	// passwordPace is how often it is looked whether passwords have come: that there are none of them, or that they may
+	// not be read, no event tells.
+	passwordPace = 500 * time.Millisecond
+	// passwordPatience is how long a speaker that starts waits for them, so that it opens its sessions all at once.
+	passwordPatience = 2 * time.Second
+)
+
+func (s *Speaker) awaitPasswords(ctx context.Context) {
+	for began := time.Now(); ctx.Err() == nil && time.Since(began) < passwordPatience; {
+		in := s.outlook()
+		if in.sessions(); !in.awaited {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(passwordPace / 25):
+		}
+	}
 }
 
 // setBGPPeer takes note of a BGPPeer, and brings the sessions in line: another one may have stood back for it.
@@ -106,12 +141,11 @@ func (r *routing) readPeer(object *v1alpha1.BGPPeer) {
 	r.read[object.Name] = peer
 }
 
-// setPeers brings the sessions in line with all that they depend on. Peers are few: the engine is told of those
-// that differ alone.
-func (s *Speaker) setPeers() {
+// outlook is all that the sessions depend on, as it is now.
+func (s *Speaker) outlook() *outlook {
 	r := s.routing
 	n, known := s.known[s.config.Node]
-	in := outlook{
+	in := &outlook{
 		node: s.config.Node, known: known, labels: n.labels, addresses: n.addresses,
 		peers: slices.Collect(maps.Values(r.read)), unreadable: r.unreadable, profiles: map[string]bgp.BFD{},
 		password: r.passwordOf, before: r.told,
@@ -121,6 +155,13 @@ func (s *Speaker) setPeers() {
 		profile := o.(*v1alpha1.BFDProfile)
 		in.profiles[profile.Name] = k8s.BFD(profile)
 	}
+	return in
+}
+
+// setPeers brings the sessions in line with all that they depend on. Peers are few: the engine is told of those
+// that differ alone.
+func (s *Speaker) setPeers() {
+	r, in := s.routing, s.outlook()
 	sessions, problems := in.sessions()
 	now := map[string]bgp.Peer{}
 	for _, p := range sessions {
@@ -139,6 +180,9 @@ func (s *Speaker) setPeers() {
 	}
 	r.told = now
 	s.setProblems(problems)
+	if in.awaited {
+		time.AfterFunc(passwordPace, func() { s.queue.Add(item{kind: kindSessions}) })
+	}
 }
 
 // setProblems takes note of what keeps sessions from being as their BGPPeers say.

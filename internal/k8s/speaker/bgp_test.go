@@ -59,6 +59,7 @@ type bgpWorld struct {
 func newBGPWorld(t *testing.T) *bgpWorld {
 	w := &bgpWorld{newVIPWorld(t), &fakeBGP{}}
 	w.routing.engine = w.engine
+	w.routing.passwordsKnown = func() bool { return true }
 	w.node("n", corev1.ConditionTrue, nil)
 	w.setNode(lb.Key{Name: "n"})
 	w.engine.told = nil
@@ -215,6 +216,28 @@ func TestPeersAreBroughtInLine(t *testing.T) {
 	}
 	w.setNode(lb.Key{Name: "n"})
 	w.expect("the Node goes", "phase 1", "no peer b", "no peer c")
+}
+
+// Until the passwords have come a session that needs one is not opened, and there is nothing to say of it; one that is
+// there goes on.
+func TestPasswordsThatAreOnTheirWay(t *testing.T) {
+	w := newBGPWorld(t)
+	known := false
+	w.routing.passwordsKnown = func() bool { return known }
+	w.peer(bgpPeer("a", 1, withSecret("key")))
+	w.expect("not known yet")
+	if p := w.sessions(); len(p) > 0 {
+		t.Errorf("sessions: %+v", p)
+	}
+	if err := w.routing.passwords.Waiting(); err == nil || slices.Contains(w.needed(), w.routing.passwords) {
+		t.Errorf("the speaker is held up by Secrets: %v", err)
+	}
+	known = true
+	w.setPeers()
+	w.expect("known, and there is none")
+	if p := w.sessions(); len(p) != 1 || p[0].Reason != v1alpha1.BGPSessionNoSecret {
+		t.Errorf("sessions: %+v", p)
+	}
 }
 
 // No line of the log shows a password.

@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -22,7 +23,13 @@ type outlook struct {
 	profiles   map[string]bgp.BFD
 	password   func(secret string) (bgp.Password, error)
 	before     map[string]bgp.Peer // the sessions that there are
+
+	// awaited is set by sessions if it is to be called again soon, as a password may come.
+	awaited bool
 }
+
+// errSoon is for a password that is not known yet.
+var errSoon = errors.New("waiting for Secrets")
 
 // problem is what keeps a session from being as its BGPPeer says.
 type problem struct {
@@ -88,6 +95,12 @@ func (o *outlook) session(p *k8s.BGPPeer) (session bgp.Peer, trouble problem, ok
 	if p.Secret != "" {
 		password, err := o.password(p.Secret)
 		switch {
+		case errors.Is(err, errSoon):
+			o.awaited = true
+			if !known || !sameRouter(before, session) {
+				return bgp.Peer{}, problem{}, false
+			}
+			session.Password = before.Password
 		case err == nil:
 			session.Password = password
 		case known && sameRouter(before, session):

@@ -45,6 +45,8 @@ type Config struct {
 	// Busy is called, from the loop, when a turn begins and when it has ended. A turn waits for nothing outside the
 	// process.
 	Busy func(bool)
+	// CannotBind is true if this process may put no address on an interface.
+	CannotBind bool
 }
 
 // Speaker tells the engines what the API server knows.
@@ -76,6 +78,7 @@ type Speaker struct {
 	adverts    map[string]*advertisement
 	rebalanced map[string]string // the last request of each advertisement
 	missed     map[string]int64  // the generation of each of which it was told that it names no interface here
+	unbound    map[string]int64  // and of each of which it was told that its addresses cannot be put on interfaces
 	known      map[string]node
 	unready    readiness
 	lasting    map[string]bool           // who has not been Ready for too long
@@ -122,7 +125,7 @@ func New(c Config) *Speaker {
 	s := &Speaker{
 		config: c, metrics: newMetrics(c.Metrics), queue: workqueue.NewTyped[item](), byPool: allocator.New(),
 		poolLabels: map[string]labels.Set{}, probing: map[string]bool{}, adverts: map[string]*advertisement{},
-		rebalanced: map[string]string{}, missed: map[string]int64{}, known: map[string]node{}, unready: readiness{},
+		rebalanced: map[string]string{}, missed: map[string]int64{}, unbound: map[string]int64{}, known: map[string]node{}, unready: readiness{},
 		bars: map[string]string{}, reviewing: time.NewTimer(0), shown: map[lb.Key][]netip.Addr{}, vips: map[netip.Addr]layer2.VIP{},
 		tell: c.Engine.Update, links: func() []layer2.Link { return c.Engine.Status().Links },
 		record: c.Events.Record, reached: c.Cluster.Reached, peersChanged: func(map[string]node) {},
@@ -216,12 +219,17 @@ func onlyStatus(before, now any) bool {
 
 // Watches are the tasks that have to run beside the speaker's own.
 func (s *Speaker) Watches() []*k8s.Watch {
+	return append(s.needed(), s.routing.passwords)
+}
+
+// needed are the watches that have to be complete before anything is announced.
+func (s *Speaker) needed() []*k8s.Watch {
 	return append([]*k8s.Watch{s.services, s.slices, s.nodes, s.pools, s.advertisements}, s.routing.watches()...)
 }
 
 // Waiting returns nil once all that the API server knows is in memory, else what is not.
 func (s *Speaker) Waiting() error {
-	for _, w := range s.Watches() {
+	for _, w := range s.needed() {
 		if err := w.Waiting(); err != nil {
 			return err
 		}
@@ -231,7 +239,7 @@ func (s *Speaker) Waiting() error {
 
 // Prepare waits until everything is known, and tells it the engines.
 func (s *Speaker) Prepare(ctx context.Context) error {
-	for _, w := range s.Watches() {
+	for _, w := range s.needed() {
 		if !cache.WaitForCacheSync(ctx.Done(), w.HasSynced) {
 			return ctx.Err()
 		}
@@ -247,7 +255,7 @@ func (s *Speaker) Prepare(ctx context.Context) error {
 		// What was asked for before is not done again: the start of a speaker moves nothing.
 		s.rebalanced[advertisement.Name] = advertisement.Annotations[v1alpha1.AnnotationRebalance]
 	}
-	s.prepareBGP()
+	s.prepareBGP(ctx)
 	s.setAllServices()
 	return nil
 }

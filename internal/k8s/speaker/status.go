@@ -263,7 +263,8 @@ func (s *Status) current() *v1alpha1.Speaker {
 	return current
 }
 
-// create makes the object, or returns nil while there is no such Node. The Node is its owner, so that it goes
+// create makes the object, or returns nil while there is no such Node, and if there is one already: that one is
+// on its way by the watch, which has it looked at. The Node is its owner, so that it goes
 // with it; without one it would stay for ever. Setting an owner at creation takes no right beyond create, as
 // long as it does not block the owner's deletion (OwnerReferencesPermissionEnforcement).
 func (s *Status) create(ctx context.Context) (*v1alpha1.Speaker, error) {
@@ -274,10 +275,9 @@ func (s *Status) create(ctx context.Context) (*v1alpha1.Speaker, error) {
 	wanted := &v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: s.node, OwnerReferences: []metav1.OwnerReference{{
 		APIVersion: "v1", Kind: "Node", Name: s.node, UID: object.(*corev1.Node).UID,
 	}}}}
-	client := s.cluster.Fairlead.FairleadV1alpha1().Speakers()
-	created, err := client.Create(ctx, wanted, metav1.CreateOptions{})
+	created, err := s.cluster.Fairlead.FairleadV1alpha1().Speakers().Create(ctx, wanted, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
-		created, err = client.Get(ctx, s.node, metav1.GetOptions{})
+		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("creating Speaker %s: %w", s.node, err)

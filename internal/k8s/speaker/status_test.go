@@ -160,10 +160,15 @@ func (w *statusWorld) remove() {
 func TestSpeakerObjectExists(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newStatusWorld(t, "c")
-		if err := w.client.Tracker().Add(&v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: "c", UID: "old"}}); err != nil {
+		old := &v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: "c", UID: "old"}}
+		if err := w.client.Tracker().Add(old); err != nil {
 			t.Fatal(err)
 		}
-		w.look("one that exists", "create, get, update")
+		w.look("one that exists, and that the watch has not told of yet", "create")
+		if err := w.own.GetStore().Add(old); err != nil {
+			t.Fatal(err)
+		}
+		w.look("it has", "update")
 		w.owns(1)
 		w.look("owns an address", "update")
 	})

@@ -1,9 +1,7 @@
 package speaker
 
 import (
-	"fmt"
 	"maps"
-	"strings"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
@@ -66,6 +64,7 @@ func (s *Speaker) readNode(key lb.Key) (changed bool) {
 	}
 	if key.Name == s.config.Node {
 		s.missInterfaces()
+		s.missCapability()
 	}
 	s.peersChanged(s.known)
 	return true
@@ -87,12 +86,14 @@ func (s *Speaker) setAdvertisement(key lb.Key) {
 			}
 		}
 		s.missInterfaces()
+		s.missCapability()
 		return
 	}
 	if _, known := s.adverts[key.Name]; known {
 		delete(s.adverts, key.Name)
 		delete(s.rebalanced, key.Name)
 		delete(s.missed, key.Name)
+		delete(s.unbound, key.Name)
 		s.setAllServices()
 		s.tell(func(e *layer2.Elector) { e.RemoveScope(key.Name) })
 	}
@@ -134,36 +135,4 @@ func (s *Speaker) readPools() {
 		s.routing.spaces[object.Name] = k8s.PoolSpace(pool)
 	}
 	s.byPool.SetPools(pools)
-}
-
-// missInterfaces tells of the advertisements that name interfaces and select this node, which has none of
-// them: once for each generation of an advertisement, and not before the interfaces are known.
-func (s *Speaker) missInterfaces() {
-	links := s.links()
-	if len(links) == 0 {
-		return
-	}
-	for name, a := range s.adverts {
-		if n, known := s.known[s.config.Node]; !known || !a.allows(n.labels) || a.reaches(links) {
-			continue
-		}
-		object, exists, _ := s.advertisements.GetStore().GetByKey(name)
-		if !exists {
-			continue
-		}
-		o := object.(*v1alpha1.L2Advertisement)
-		if told, ok := s.missed[name]; ok && told == o.Generation {
-			continue
-		}
-		s.missed[name] = o.Generation
-		message := fmt.Sprintf("node %s has no interface that matches spec.interfaces, %s: it answers for none of these addresses",
-			s.config.Node, k8s.Shorten(strings.Join(a.interfaces, ", ")))
-		s.config.Log.Warn("no interface matches an advertisement", "advertisement", name, "interfaces", a.interfaces)
-		s.record(k8s.Event{
-			About: corev1.ObjectReference{
-				APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "L2Advertisement", Name: name, UID: o.UID, ResourceVersion: o.ResourceVersion,
-			},
-			Warning: true, Reason: "NoInterface", Message: message,
-		})
-	}
 }

@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 
@@ -81,7 +82,7 @@ func (s *Speaker) takeIn(o Objects) {
 	for _, o := range o.Advertisements {
 		s.readAdvertisement(o)
 	}
-	s.prepareBGP()
+	s.prepareBGP(context.Background()) // there is nothing to wait for
 	s.setAllServices()
 }
 
