@@ -134,7 +134,7 @@ func helmMakesTheNamespace(ctx context.Context, t *testing.T, c *cluster) {
 		t.Errorf("the upgrade left %s with %v", container.Image, container.SecurityContext.Capabilities.Add)
 	}
 	c.helm(ctx, t, "rollback", "fairlead", "1")
-	c.helm(ctx, t, "uninstall", "fairlead", "--wait")
+	c.helm(ctx, t, "uninstall", "fairlead")
 	c.nothingLeft(ctx, t)
 	// Helm leaves the namespace that it has made.
 	if err := c.Kubernetes.CoreV1().Namespaces().Delete(ctx, render.Namespace, metav1.DeleteOptions{}); err != nil {
