@@ -135,7 +135,8 @@ var errNone = errors.New("there is none yet")
 // eventually waits for what a controller of Kubernetes does.
 func eventually(ctx context.Context, t *testing.T, what string, done func() error) {
 	t.Helper()
-	limit := time.Now().Add(20 * time.Second)
+	// The API server takes a definition away in steps of five seconds, some at a time.
+	limit := time.Now().Add(time.Minute)
 	for {
 		err := done()
 		if err == nil {
