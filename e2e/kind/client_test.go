@@ -4,39 +4,50 @@ package kind
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/netip"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// client is a host on the segment, outside the cluster: a container that runs e2e/kind/echo.
-type client struct{ container string }
+// client is a host outside the cluster that runs e2e/kind/echo: a container, or this machine.
+type client struct{ program []string }
 
-func startClient(t *testing.T, container, network, image string) client {
+// startClient runs a container on a Docker network until the end of the test.
+func startClient(t *testing.T, name, network, image string, options ...string) client {
 	t.Helper()
-	docker(t, "run", "--detach", "--name", container, "--network", network, image)
-	t.Cleanup(func() {
-		_, _ = command(context.Background(), "", "docker", "rm", "--force", container)
-	})
-	return client{container}
+	start(t, name, network, image, options, nil)
+	return client{program: []string{"docker", "exec", "--interactive", name, "/echo"}}
+}
+
+// start runs a container that is not of the cluster until the end of the test.
+func start(t *testing.T, name, network, image string, options, args []string) {
+	t.Helper()
+	remove := func() { _, _ = command(context.Background(), "", "docker", "rm", "--force", name) }
+	remove()
+	t.Cleanup(remove)
+	run := slices.Concat([]string{"run", "--detach", "--label", "fairlead-e2e", "--name", name, "--network", network}, options, []string{image}, args)
+	docker(t, run...)
 }
 
 func (c client) echo(args ...string) (string, error) {
-	return command(context.Background(), "", "docker", append([]string{"exec", c.container, "/echo"}, args...)...)
+	program := slices.Concat(c.program, args)
+	return command(context.Background(), "", program[0], program[1:]...)
 }
 
-// ask returns the name of the backend that answers at port 80 of an address.
-func (c client) ask(network string, address netip.Addr) (backend string, err error) {
+// ask returns the name of the backend that answers at port 80 of an address, and whom it saw.
+func (c client) ask(network string, address netip.Addr) (backend, saw string, err error) {
 	answer, err := c.echo("ask", network, service(address))
-	backend, _, _ = strings.Cut(answer, " ")
-	return backend, err
+	backend, saw, _ = strings.Cut(answer, " ")
+	return backend, saw, err
 }
 
 // whoHas returns the hardware addresses that answer ARP or Neighbor Discovery for some addresses.
@@ -68,94 +79,93 @@ func (c client) neighbor(address netip.Addr) (string, error) {
 
 func service(address netip.Addr) string { return netip.AddrPortFrom(address, 80).String() }
 
-const (
-	// A new connection to each address at this pace, whether or not the one before was answered.
-	askInterval = 50 * time.Millisecond
-	// Short enough that a lost SYN, which the kernel repeats after a second, never counts as an answer.
-	askTimeout = 300 * time.Millisecond
-)
-
-// watch records when requests are answered.
-type watch struct {
-	// stop ends it; it may be called again.
-	stop func() error
-
-	mu      sync.Mutex
-	answers map[netip.Addr][]time.Time
+// outcome is what a load has come to: e2e/kind/echo has what is in it.
+type outcome struct {
+	Sent, Failed int
+	Why          []string
+	Longest      time.Duration
+	LongestAt    time.Time
+	Held, Broken int
+	Slowest      time.Duration
 }
 
-// watch asks until it is stopped.
-func (c client) watch(addresses []netip.Addr) (*watch, error) {
-	args := []string{"exec", "--interactive", c.container, "/echo", "watch", askInterval.String(), askTimeout.String()}
+// load is what clients do with addresses: connections that stay, and new ones all the time.
+type load struct {
+	stop func() (map[string]outcome, error)
+}
+
+// load begins with so many established connections and so many new ones a second, shared out over addresses.
+func (c client) load(t *testing.T, held, perSecond int, addresses ...netip.Addr) *load {
+	t.Helper()
+	args := slices.Concat(c.program, []string{"load", fmt.Sprint(held), fmt.Sprint(perSecond)})
 	for _, a := range addresses {
 		args = append(args, service(a))
 	}
-	cmd := exec.Command("docker", args...)
+	cmd := exec.Command(args[0], args[1:]...)
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	w := &watch{answers: map[netip.Addr][]time.Time{}}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for lines := bufio.NewScanner(stdout); lines.Scan(); {
-			w.note(lines.Text())
-		}
-	}()
-	w.stop = sync.OnceValue(func() error {
+	out := bufio.NewReader(stdout)
+	l := &load{stop: sync.OnceValues(func() (outcomes map[string]outcome, err error) {
 		stdin.Close()
-		<-ended
-		return cmd.Wait()
-	})
-	return w, nil
+		text, err := io.ReadAll(out)
+		if waited := cmd.Wait(); waited != nil {
+			return nil, fmt.Errorf("%w: %s", waited, &complaints)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return outcomes, json.Unmarshal(text, &outcomes)
+	})}
+	t.Cleanup(func() { _, _ = l.stop() })
+	if line, err := out.ReadString('\n'); err != nil || line != "established\n" {
+		_, err := l.stop()
+		t.Fatalf("%d connections to %s: %q, %v", held, addresses, line, err)
+	}
+	return l
 }
 
-func (w *watch) note(line string) {
-	fields := strings.Fields(line)
-	if len(fields) < 2 {
-		return
+// end ends a load, after a moment in which what is late may come, and tells of each address.
+func (l *load) end(t *testing.T) map[netip.Addr]outcome {
+	t.Helper()
+	time.Sleep(time.Second)
+	outcomes, err := l.stop()
+	if err != nil {
+		t.Fatal(err)
 	}
-	nanoseconds, err := strconv.ParseInt(fields[0], 10, 64)
-	at, err2 := netip.ParseAddrPort(fields[1])
-	if err != nil || err2 != nil {
-		return
+	result := map[netip.Addr]outcome{}
+	var total outcome
+	for to, o := range outcomes {
+		a := netip.MustParseAddrPort(to).Addr()
+		result[a] = o
+		total.Sent, total.Failed, total.Held, total.Broken = total.Sent+o.Sent, total.Failed+o.Failed, total.Held+o.Held, total.Broken+o.Broken
+		total.Longest, total.Slowest = max(total.Longest, o.Longest), max(total.Slowest, o.Slowest)
+		for _, why := range o.Why {
+			t.Logf("%s: %s", a, why)
+		}
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.answers[at.Addr()] = append(w.answers[at.Addr()], time.Unix(0, nanoseconds))
+	t.Logf("%d of %d new connections failed, the longest gap of an address %d ms; %d of %d established ones broke, the slowest answer %d ms",
+		total.Failed, total.Sent, total.Longest.Milliseconds(), total.Broken, total.Held, total.Slowest.Milliseconds())
+	return result
 }
 
-// since returns the answers of an address after some time.
-func (w *watch) since(address netip.Addr, begin time.Time) []time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	answers := w.answers[address]
-	first, _ := slices.BinarySearchFunc(answers, begin, time.Time.Compare)
-	return slices.Clone(answers[first:])
-}
-
-// steady returns nil if nearly every request of the last while was answered.
-func (w *watch) steady(address netip.Addr, while time.Duration) error {
-	want := int(while/askInterval) * 8 / 10
-	if got := len(w.since(address, time.Now().Add(-while))); got < want {
-		return fmt.Errorf("%s answered %d requests in the last %v, want %d", address, got, while, want)
+// flawless ends a load of which nothing may have failed.
+func (l *load) flawless(t *testing.T) {
+	t.Helper()
+	for a, o := range l.end(t) {
+		if o.Failed > 0 || o.Broken > 0 {
+			t.Errorf("%s: %d of %d new connections failed, %d of %d established ones broke; the longest gap is %v from %s",
+				a, o.Failed, o.Sent, o.Broken, o.Held, o.Longest, o.LongestAt.Format("15:04:05.000"))
+		}
 	}
-	return nil
-}
-
-// interruption returns the longest time between two answers after some time.
-func (w *watch) interruption(address netip.Addr, begin time.Time) (longest time.Duration) {
-	answers := w.since(address, begin)
-	for i := 1; i < len(answers); i++ {
-		longest = max(longest, answers[i].Sub(answers[i-1]))
-	}
-	return longest
 }

@@ -55,24 +55,32 @@ func docker(t *testing.T, args ...string) string {
 func get[T any](t *testing.T, args ...string) (object T) {
 	t.Helper()
 	out := kubectl(t, append([]string{"get", "--output", "json"}, args...)...)
-	if err := json.Unmarshal([]byte(out), &object); err != nil {
+	if err := decode(out, &object); err != nil {
 		t.Fatalf("kubectl get %s: %v", strings.Join(args, " "), err)
 	}
 	return object
 }
 
-// apply fills in a manifest of testdata and applies it.
-func apply(t *testing.T, file string, values any) {
+func decode(text string, object any) error { return json.Unmarshal([]byte(text), object) }
+
+// fill fills in a file of testdata.
+func fill(t *testing.T, file string, values any) string {
 	t.Helper()
-	manifest, err := template.ParseFiles("testdata/" + file)
+	parsed, err := template.ParseFiles("testdata/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var text strings.Builder
-	if err := manifest.Execute(&text, values); err != nil {
+	if err := parsed.Execute(&text, values); err != nil {
 		t.Fatal(err)
 	}
-	must(t, text.String(), "kubectl", "apply", "--filename", "-")
+	return text.String()
+}
+
+// apply fills in a manifest of testdata and applies it.
+func apply(t *testing.T, file string, values any) {
+	t.Helper()
+	must(t, fill(t, file, values), "kubectl", "apply", "--filename", "-")
 }
 
 // eventually asks until there is no error, and returns how long that took.

@@ -11,10 +11,12 @@ import (
 	"go4.org/netipx"
 )
 
-// segment is the Docker network that the nodes and the client are on.
+// segment is the network that the nodes and the client are on.
 type segment struct {
-	// V4 and V6 are ranges for the pool: a few of the network's addresses that no container has.
+	// V4 and V6 are ranges for the pool: a few addresses that nobody has. V6 may be missing.
 	V4, V6 netipx.IPRange
+	// Routed4 and Routed6 are for addresses that are told to the router.
+	Routed4, Routed6 netipx.IPRange
 }
 
 // dockerNetwork is what is read of `docker network inspect`.
@@ -25,22 +27,29 @@ type dockerNetwork struct {
 	Containers map[string]struct{ Name, IPv4Address, IPv6Address string }
 }
 
-// findSegment takes from each subnet addresses far from those that Docker hands out, which it does in
-// order from the first.
-func findSegment(t *testing.T, network string) (s segment) {
+func inspect(t *testing.T, network string) dockerNetwork {
 	t.Helper()
 	var networks []dockerNetwork
 	if err := json.Unmarshal([]byte(docker(t, "network", "inspect", network)), &networks); err != nil {
 		t.Fatalf("docker network inspect: %v", err)
 	}
-	n := networks[0]
+	return networks[0]
+}
+
+// findSegment takes from each subnet addresses far from those that Docker hands out, which it does in
+// order from the first.
+func findSegment(t *testing.T, network string) (s segment) {
+	t.Helper()
+	n := inspect(t, network)
 	for _, c := range n.IPAM.Config {
 		switch {
 		case c.Subnet.Addr().Is4() && c.Subnet.Bits() <= 26:
 			last := netipx.PrefixLastIP(c.Subnet) // the broadcast address
-			s.V4 = netipx.IPRangeFrom(plus(last, -15), plus(last, -5))
+			s.V4 = netipx.IPRangeFrom(plus(last, -16), plus(last, -5))
+			s.Routed4 = netipx.IPRangeFrom(plus(last, -30), plus(last, -20))
 		case c.Subnet.Addr().Is6() && c.Subnet.Bits() <= 112:
 			s.V6 = netipx.IPRangeFrom(plus(c.Subnet.Addr(), 0xf0), plus(c.Subnet.Addr(), 0xff))
+			s.Routed6 = netipx.IPRangeFrom(plus(c.Subnet.Addr(), 0xe0), plus(c.Subnet.Addr(), 0xef))
 		}
 	}
 	if !s.V4.IsValid() || !s.V6.IsValid() {
@@ -48,15 +57,50 @@ func findSegment(t *testing.T, network string) (s segment) {
 	}
 	for _, c := range n.Containers {
 		for _, text := range []string{c.IPv4Address, c.IPv6Address} {
-			if p, err := netip.ParsePrefix(text); err == nil && s.contains(p.Addr()) {
-				t.Fatalf("container %s has %s, which is of the pool", c.Name, p.Addr())
+			p, err := netip.ParsePrefix(text)
+			if err != nil {
+				continue
+			}
+			if a := p.Addr(); s.contains(a) || s.Routed4.Contains(a) || s.Routed6.Contains(a) {
+				t.Fatalf("container %s has %s, which is of the pool", c.Name, a)
 			}
 		}
 	}
 	return s
 }
 
+// parseSegment reads the ranges of a pool, first-last and a comma between them.
+func parseSegment(t *testing.T, text string) (s segment) {
+	t.Helper()
+	for part := range strings.SplitSeq(text, ",") {
+		r, err := netipx.ParseIPRange(part)
+		if err != nil {
+			t.Fatalf("E2E_POOL %q: %v", text, err)
+		}
+		if r.From().Is4() {
+			s.V4 = r
+		} else {
+			s.V6 = r
+		}
+	}
+	if !s.V4.IsValid() {
+		t.Fatalf("E2E_POOL %q has no range of IPv4", text)
+	}
+	return s
+}
+
 func (s segment) contains(a netip.Addr) bool { return s.V4.Contains(a) || s.V6.Contains(a) }
+
+// Dual tells whether there are addresses of both families.
+func (s segment) Dual() bool { return s.V6.IsValid() }
+
+// families is how many addresses a Service gets.
+func (s segment) families() int {
+	if s.Dual() {
+		return 2
+	}
+	return 1
+}
 
 // plus adds to the last two octets of an address.
 func plus(a netip.Addr, n int) netip.Addr {
@@ -65,10 +109,4 @@ func plus(a netip.Addr, n int) netip.Addr {
 	b[len(b)-2], b[len(b)-1] = byte(sum>>8), byte(sum)
 	result, _ := netip.AddrFromSlice(b)
 	return result
-}
-
-// macOf returns the hardware address of a container, by what Docker knows of it.
-func macOf(t *testing.T, container string) string {
-	t.Helper()
-	return strings.ToLower(docker(t, "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.MacAddress}}{{end}}", container))
 }

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"sigs.k8s.io/yaml"
 )
@@ -47,6 +48,11 @@ func (l *Lab) ApplyFile(ctx context.Context, path string) error {
 // Apply applies YAML documents in the order in which they need each other: namespaces and definitions come
 // first, and the rest once the definitions are served.
 func (l *Lab) Apply(ctx context.Context, text []byte) error {
+	return ApplyTo(ctx, l.RESTConfig(), l.Kubernetes, text)
+}
+
+// ApplyTo applies YAML documents to any cluster, but no workloads: no kubelet runs them in a lab.
+func ApplyTo(ctx context.Context, config *rest.Config, core kubernetes.Interface, text []byte) error {
 	objects, err := decodeManifest(text)
 	if err != nil {
 		return err
@@ -54,11 +60,11 @@ func (l *Lab) Apply(ctx context.Context, text []byte) error {
 	objects = slices.DeleteFunc(objects, func(o *unstructured.Unstructured) bool {
 		return slices.Contains(workloads, o.GroupVersionKind().GroupKind())
 	})
-	client, err := dynamic.NewForConfig(l.RESTConfig())
+	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("making a dynamic client: %w", err)
 	}
-	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(l.Kubernetes.Discovery()))
+	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(core.Discovery()))
 	apply := func(kinds func(kind string) bool) error {
 		for _, o := range objects {
 			if !kinds(o.GetKind()) {
@@ -75,7 +81,7 @@ func (l *Lab) Apply(ctx context.Context, text []byte) error {
 	}
 	for _, o := range objects {
 		if o.GetKind() == kindDefinition {
-			if err := awaitServed(ctx, client, l.Kubernetes, o.GetName()); err != nil {
+			if err := awaitServed(ctx, client, core, o.GetName()); err != nil {
 				return err
 			}
 		}

@@ -6,9 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -62,40 +60,4 @@ func askUDP(ctx context.Context, address string) ([]byte, error) {
 	buffer := make([]byte, 1500)
 	n, err := conn.Read(buffer)
 	return buffer[:n], err
-}
-
-// watch asks every address once per interval, whether or not the request before was answered, and prints a
-// line for each answer when it comes: the time in nanoseconds since 1970, the address, the answer. It stops
-// at the end of standard input: the end of `docker exec` would not end it.
-func watch(ctx context.Context, interval, timeout time.Duration, addresses []string) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		cancel()
-	}()
-	var out sync.Mutex
-	var requests sync.WaitGroup
-	defer requests.Wait()
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		for _, address := range addresses {
-			requests.Go(func() {
-				answer, err := ask(ctx, "tcp", address, timeout)
-				at := time.Now()
-				if err != nil {
-					return // what is missing tells
-				}
-				out.Lock()
-				defer out.Unlock()
-				fmt.Println(at.UnixNano(), address, answer)
-			})
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
 }

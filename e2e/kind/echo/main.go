@@ -3,7 +3,7 @@
 //
 //	echo serve                                  answers HTTP and UDP on port 8080: its hostname, who asked
 //	echo ask tcp|udp ADDRESS:PORT               asks once and prints the answer
-//	echo watch INTERVAL TIMEOUT ADDRESS:PORT... asks again and again until standard input ends
+//	echo load HELD PERSECOND ADDRESS:PORT...    holds connections and opens new ones until standard input ends
 //	echo whohas ADDRESS...                      asks the segment; a line per address and who answers for it
 //	echo neighbor ADDRESS                       prints the hardware address in the kernel's own cache
 package main
@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -26,7 +27,7 @@ const (
 	askTimeout = time.Second
 	// window is how long answers of several hosts are waited for: a host answers within a millisecond, and
 	// one that answers late is found as well.
-	window = time.Second
+	window = 500 * time.Millisecond
 )
 
 func main() {
@@ -49,16 +50,16 @@ func run(ctx context.Context, args []string) error {
 		}
 		fmt.Println(answer)
 		return nil
-	case len(args) > 3 && args[0] == "watch":
-		interval, err := time.ParseDuration(args[1])
+	case len(args) > 3 && args[0] == "load":
+		held, err := strconv.Atoi(args[1])
 		if err != nil {
 			return err
 		}
-		timeout, err := time.ParseDuration(args[2])
+		perSecond, err := strconv.Atoi(args[2])
 		if err != nil {
 			return err
 		}
-		return watch(ctx, interval, timeout, args[3:])
+		return load(ctx, held, perSecond, args[3:])
 	case len(args) > 1 && args[0] == "whohas":
 		addresses, err := parse(args[1:])
 		if err != nil {

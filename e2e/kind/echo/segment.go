@@ -15,14 +15,20 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// eth0 is the one interface that a container has beside lo.
-const eth0 = "eth0"
+// toward is the interface that packets to an address leave by.
+func toward(address netip.Addr) (*net.Interface, error) {
+	routes, err := netlink.RouteGet(address.AsSlice())
+	if err != nil || len(routes) == 0 {
+		return nil, fmt.Errorf("no route to %s: %w", address, err)
+	}
+	return net.InterfaceByIndex(routes[0].LinkIndex)
+}
 
 // whoHas asks on the segment who has an address, by one ARP request or one Neighbor Solicitation, and
 // returns the distinct hardware addresses that answer, in the order of their first answers. The kernel's
 // cache is neither asked nor changed.
 func whoHas(ctx context.Context, address netip.Addr) ([]string, error) {
-	eth, err := net.InterfaceByName(eth0)
+	eth, err := toward(address)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +115,7 @@ func askNDP(eth *net.Interface, address netip.Addr, deadline time.Time, answer f
 
 // neighbor returns what the kernel has in its ARP or NDP cache for an address, nil if nothing.
 func neighbor(address netip.Addr) (net.HardwareAddr, error) {
-	link, err := netlink.LinkByName(eth0)
+	eth, err := toward(address)
 	if err != nil {
 		return nil, err
 	}
@@ -117,9 +123,9 @@ func neighbor(address netip.Addr) (net.HardwareAddr, error) {
 	if address.Is6() {
 		family = netlink.FAMILY_V6
 	}
-	entries, err := netlink.NeighList(link.Attrs().Index, family)
+	entries, err := netlink.NeighList(eth.Index, family)
 	if err != nil {
-		return nil, fmt.Errorf("reading the neighbours of %s: %w", eth0, err)
+		return nil, fmt.Errorf("reading the neighbours of %s: %w", eth.Name, err)
 	}
 	for _, e := range entries {
 		if a, ok := netip.AddrFromSlice(e.IP); ok && a.Unmap() == address && len(e.HardwareAddr) > 0 {
