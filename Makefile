@@ -41,6 +41,8 @@ test-unit: ## Unit and namespace tests, with the race detector
 	hack/need.sh gcc
 	go vet ./...
 	go test -race $(UNIT)
+	go -C hack/tools vet ./...
+	go -C hack/tools test ./...
 
 .PHONY: test-e2e
 test-e2e: build ## The suite in the lab: real control plane, kube-proxy, kernel
@@ -49,7 +51,7 @@ test-e2e: build ## The suite in the lab: real control plane, kube-proxy, kernel
 	  --packages='./e2e/...' -- -count=1 -p 1 -timeout 30m
 
 .PHONY: e2e-kind
-e2e-kind: ## Images and manifests on a kind cluster, a worker killed
+e2e-kind: ## A life on a kind cluster: images, manifests, upgrade, faults
 	hack/e2e-kind.sh
 
 .PHONY: image
@@ -83,7 +85,7 @@ fuzz: ## Fuzz every parser and the allocator, FUZZTIME (30s) each
 	hack/fuzz.sh $(or $(FUZZTIME),30s)
 
 .PHONY: generate
-generate: ## Regenerate clients, CRDs and manifests/fairlead.yaml
+generate: ## Regenerate clients, CRDs, and the manifests from the chart
 	hack/generate.sh
 
 .PHONY: verify
