@@ -59,6 +59,9 @@ func TestPodsHaveNoMorePrivilegeThanTheyNeed(t *testing.T) {
 			if p := pod.SecurityContext.SeccompProfile; p == nil || p.Type != corev1.SeccompProfileTypeRuntimeDefault {
 				t.Error("has no seccomp profile")
 			}
+			if nonRoot := pod.SecurityContext.RunAsNonRoot; nonRoot == nil || !*nonRoot {
+				t.Error("may run as root")
+			}
 			if len(pod.Tolerations) == 0 || pod.PriorityClassName == "" {
 				t.Error("waits for a better node, or goes before others")
 			}
@@ -89,9 +92,6 @@ func TestPodsHaveNoMorePrivilegeThanTheyNeed(t *testing.T) {
 				}
 			}
 		})
-	}
-	if nonRoot := pods["fairlead-controller"].SecurityContext.RunAsNonRoot; nonRoot == nil || !*nonRoot {
-		t.Error("the controller may run as root")
 	}
 	if pods["fairlead-controller"].HostNetwork {
 		t.Error("the controller is on the host's network")

@@ -62,6 +62,7 @@ func TestWrongValuesAreRefusedWithPathAndReason(t *testing.T) {
 		{"a port that takes a capability", `speaker.gossipPort=956`, []string{"'/speaker/gossipPort'", "minimum: got 956, want 1,024"}},
 		{"a section that is emptied", `controller=null`, []string{"missing property 'controller'"}},
 		{"a section in a section that is emptied", `metrics.tls=null`, []string{"'/metrics'", "missing property 'tls'"}},
+		{"labels that are emptied", `metrics.labels=null`, []string{"'/metrics'", "missing property 'labels'"}},
 		{"a number that is emptied", `controller.replicas=null`, []string{"'/controller'", "missing property 'replicas'"}},
 		{"a PodMonitor that has no token to send", `metrics={"monitor":"PodMonitor","tls":{"enabled":true}}`, []string{"metrics.monitor: a PodMonitor cannot send"}},
 	} {

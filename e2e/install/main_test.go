@@ -68,7 +68,7 @@ func TestInstall(t *testing.T) {
 		run  func(context.Context, *testing.T, *cluster)
 	}{
 		{"Helm installs into a namespace that it makes, upgrades, and leaves nothing", helmMakesTheNamespace},
-		{"Helm labels the namespace, and removes it", helmOwnsTheNamespace},
+		{"Helm labels the namespace, and leaves it", helmOwnsTheNamespace},
 		{"what is applied again makes no difference", appliedTwice},
 		{"the API server takes every form, strictly and without a warning", acceptsEveryForm},
 		{"Pod Security admission takes each Pod where it is to run", podSecurity},

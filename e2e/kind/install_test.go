@@ -134,13 +134,17 @@ func (w *world) forgetAll(t *testing.T) {
 // uninstall shows that `kubectl delete` of the manifest takes all along: objects, addresses, routes; and that
 // Services stay as they were made, without an address.
 func (w *world) uninstall(t *testing.T) {
+	if w.empty == nil { // this step was chosen alone
+		w.remove(t)
+		w.empty = objects(t)
+	}
 	w.stand(t)
 	begin := time.Now()
 	kubectl(t, "delete", "--filename", manifest, "--timeout", "60s")
 	t.Logf("deleted within %.1f s", time.Since(begin).Seconds())
 
 	for object := range objects(t) {
-		if w.empty != nil && !w.empty[object] {
+		if !w.empty[object] {
 			t.Errorf("left: %s", object)
 		}
 	}

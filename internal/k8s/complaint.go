@@ -51,7 +51,9 @@ func (c *Complaint) report(err error) {
 	defer c.mu.Unlock()
 	c.failure = err
 	now := time.Now()
-	if c.since.IsZero() || now.Sub(c.latest) > episode {
+	// What was too short to be said, and comes again, may be tried as seldom as an event is written: it has waited enough.
+	unsaid := !c.since.IsZero() && c.said == ""
+	if (c.since.IsZero() || now.Sub(c.latest) > episode) && !unsaid {
 		c.since, c.said = now, ""
 	}
 	c.latest = now

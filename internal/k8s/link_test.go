@@ -136,6 +136,10 @@ func TestComplaint(t *testing.T) {
 		if c.Report(forbidden); lines() != 3 {
 			t.Errorf("%d lines for another one that has just begun, want 3", lines())
 		}
+		time.Sleep(episode + time.Second)
+		if c.Report(forbidden); lines() != 4 {
+			t.Errorf("%d lines for what is tried seldom and fails again, want 4", lines())
+		}
 	})
 }
 

@@ -27,7 +27,7 @@ import (
 // account within ten seconds. So what Services were given is taken back at once, by all writers, and without events:
 // one for each Service would take as long as the write itself, and nothing is lost that its user has to mend.
 
-// takeBackTime bounds it. Told to stop, the Pod has ten seconds, and its namespace's deletion tells it so at once.
+// takeBackTime bounds it: then the service account is forgotten. Told to stop, the Pod has longer.
 const takeBackTime = 8 * time.Second
 
 // ownNamespace notes that Fairlead's own namespace is being deleted, or is gone. That cannot be undone.
@@ -54,7 +54,13 @@ func takings(services []*corev1.Service, known map[lb.Key]*known) (list []taking
 	services = slices.Clone(services)
 	k8s.ByAge(services)
 	for _, svc := range services {
-		if patch := takingBack(svc, known[k8s.Key(svc)]); patch != nil {
+		k := known[k8s.Key(svc)]
+		patch := takingBack(svc, k)
+		if patch == nil && k.unseen() {
+			// The watch lags our own write: this one is refused as out of date, and then made of what is there.
+			patch = encode(svc.ResourceVersion, statusPatch{})
+		}
+		if patch != nil {
 			list = append(list, taking{k8s.Key(svc), patch})
 		}
 	}
@@ -90,6 +96,11 @@ func (k *known) gave(i corev1.LoadBalancerIngress) bool {
 		return f.reason != string(allocator.ReasonNotAdopted)
 	}
 	return slices.ContainsFunc(k.has, func(a allocator.Assignment) bool { return a.Address == ip && a.Pool != "" })
+}
+
+// unseen tells whether an address of ours was written to the status, where the Service itself shows none.
+func (k *known) unseen() bool {
+	return k != nil && slices.ContainsFunc(k.shows, func(ip netip.Addr) bool { return k.gave(corev1.LoadBalancerIngress{IP: ip.String()}) })
 }
 
 // takeBack takes back what Services were given, as far as it is let. It goes on when the process is told to stop.

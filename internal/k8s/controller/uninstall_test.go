@@ -2,11 +2,14 @@ package controller
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/fairlead-lb/fairlead/internal/allocator"
+	"github.com/fairlead-lb/fairlead/internal/lb"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -174,4 +177,27 @@ func TestUninstallGoesOnWhenToldToStop(t *testing.T) {
 			t.Errorf("it took %s", took)
 		}
 	})
+}
+
+// Informers lag writes: an address that was written a moment ago is taken back, though the Service is not seen to show it.
+func TestTakingsCountWhatWasWrittenAndNotSeen(t *testing.T) {
+	key, ip := lb.Key{Namespace: "default", Name: "a"}, netip.MustParseAddr("198.51.100.10")
+	given := []allocator.Assignment{{Address: ip, Pool: "edge"}}
+	services := []*corev1.Service{{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a", ResourceVersion: "1"}}}
+	for _, tt := range []struct {
+		name  string
+		known *known
+		want  int
+	}{
+		{"it was never given any", nil, 0},
+		{"it was to have one, and nothing was written yet", &known{has: given}, 0},
+		{"it was written", &known{has: given, shows: []netip.Addr{ip}}, 1},
+		{"what it shows is another's", &known{shows: []netip.Addr{ip}}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := takings(services, map[lb.Key]*known{key: tt.known}); len(got) != tt.want {
+				t.Errorf("%d Services are written to, want %d", len(got), tt.want)
+			}
+		})
+	}
 }
