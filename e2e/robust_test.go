@@ -62,9 +62,12 @@ func TestHTTP(t *testing.T) {
 		name string
 	}{{w.CP, lab.ControllerHTTPPort, "fairlead_build_info"}, {w.Node(1).Host, speakerHTTPPort, "fairlead_gossip_members 3"}} {
 		for path, want := range map[string]string{"/healthz": "ok", "/readyz": "ready", "/metrics": x.name} {
-			if code, page, err := fetch(ctx, x.host, x.port, path); err != nil || code != 200 || !strings.Contains(page, want) {
-				t.Errorf("%s%s: %d, %v; want %q in %.200s", x.host.Name, path, code, err, want, page)
-			}
+			eventually(ctx, t, x.host.Name+path, 10*time.Second, func() error {
+				if code, page, err := fetch(ctx, x.host, x.port, path); err != nil || code != 200 || !strings.Contains(page, want) {
+					return fmt.Errorf("%d, %v; want %q in %.200s", code, err, want, page)
+				}
+				return nil
+			})
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package kind
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,17 @@ func (w *world) bgp(t *testing.T) {
 
 	monitor := "/tmp/monitor"
 	docker(t, "exec", "--detach", r.container, "sh", "-c", "exec ip monitor route >"+monitor)
+	// That it tells of changes is seen by two that are made.
+	for _, control := range []string{"203.0.113.254", "2001:db8:ffff::1"} {
+		eventually(t, 10*time.Second, "the router tells of changes of its routes", func() error {
+			docker(t, "exec", r.container, "ip", "route", "replace", "blackhole", control)
+			docker(t, "exec", r.container, "ip", "route", "delete", "blackhole", control)
+			if told := docker(t, "exec", r.container, "cat", monitor); !strings.Contains(told, control) {
+				return fmt.Errorf("of %s there is nothing in %q", control, told)
+			}
+			return nil
+		})
+	}
 	l := r.visitor.load(t, established, perSecond, r.addresses...)
 	kubectl(t, "rollout", "restart", "daemonset/fairlead-speaker", "--namespace", namespace)
 	w.awaitRollout(t, "daemonset/fairlead-speaker")
