@@ -8,7 +8,7 @@
 #                     ../shared/kind is there, else registry.
 #   KIND_NODE_IMAGE   node image for the registry provider instead of kind's default
 #   ROUTER_IMAGE      image with FRR; default quay.io/frrouting/frr, or the one that ../shared/kind builds
-#   KUBE_PROXY_MODE   iptables (default) or nftables, which the lab has
+#   KUBE_PROXY_MODE   iptables (default), or nftables, which the lab has
 #   PREVIOUS          the release to upgrade from: a commit; default the last tag before this commit, else its parent
 #   KEEP=1            leaves the cluster, and Docker, running; the next run with it uses the cluster again
 #   E2E_KUBECONFIG    any other cluster instead, without what takes nodes down; then needs E2E_POOL as well, addresses
@@ -95,6 +95,11 @@ dump() {
 	done
 	echo "--- log of kube-proxy"
 	k logs --namespace kube-system --selector k8s-app=kube-proxy --prefix --tail 30
+	# Seen once in nftables mode: a node's kernel had lost half of the elements, of which kube-proxy knew nothing.
+	echo "--- services that kube-proxy's rules know, on each node"
+	for node in "$cluster"-{control-plane,worker,worker2}; do
+		timeout 10 docker exec "$node" nft list map ip kube-proxy service-ips 2>&1 | sed "s/^/$node: /"
+	done
 }
 
 # beside removes the containers that are not of the cluster: the client, the router, who is behind it.

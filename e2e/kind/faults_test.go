@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 const (
@@ -114,14 +116,7 @@ func (w *world) kill(t *testing.T) {
 	w.stand(t)
 	// With graceful restart FRR keeps a dead node's routes for the restart time, whatever its BFD says.
 	w.route(t, false)
-	pod := leading(t)
-	if slices.Contains(w.excluded, pod.Spec.NodeName) {
-		kubectl(t, "cordon", pod.Spec.NodeName)
-		kubectl(t, "delete", "pod", pod.Name, "--namespace", namespace)
-		kubectl(t, "uncordon", pod.Spec.NodeName)
-		w.awaitRollout(t, "deployment/fairlead-controller")
-		pod = leading(t)
-	}
+	pod := w.leadingOnWorker(t)
 	w.killed = pod.Spec.NodeName
 	w.spread(t)
 	w.deploy(t, "echo", 2, w.without(w.killed))
@@ -155,6 +150,26 @@ func (w *world) kill(t *testing.T) {
 	w.noRestarts(t)
 	w.speakersAgree(t)
 	t.Log("\n" + kubectl(t, "get", "nodes,speakers"))
+}
+
+// leadingOnWorker has a controller on a worker lead, whose node can be spared.
+func (w *world) leadingOnWorker(t *testing.T) corev1.Pod {
+	t.Helper()
+	pod := leading(t)
+	if slices.Contains(w.workers, pod.Spec.NodeName) {
+		return pod
+	}
+	kubectl(t, append([]string{"cordon"}, w.excluded...)...)
+	defer kubectl(t, append([]string{"uncordon"}, w.excluded...)...)
+	kubectl(t, "delete", "pod", pod.Name, "--namespace", namespace)
+	w.awaitRollout(t, "deployment/fairlead-controller")
+	eventually(t, 30*time.Second, "a controller on a worker leads", func() error {
+		if pod = leading(t); !slices.Contains(w.workers, pod.Spec.NodeName) {
+			return fmt.Errorf("%s on %s does", pod.Name, pod.Spec.NodeName)
+		}
+		return nil
+	})
+	return pod
 }
 
 // revive has the worker come back. It owned half of the addresses, but to move them again would interrupt

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,8 +30,14 @@ func (w *world) scenarios(t *testing.T) {
 	w.forgetAll(t)
 	kubectl(t, "delete", "daemonset", "fairlead-speaker", "--namespace", namespace)
 	kubectl(t, "delete", "ipaddresspools,l2advertisements,bgpadvertisements,bgppeers,bfdprofiles,speakers", "--all")
+	before := strings.Fields(kubectl(t, "get", "namespaces", "--output", "name"))
 	defer func() {
 		kubectl(t, "delete", "l2advertisement", "all", "--ignore-not-found")
+		for _, n := range strings.Fields(kubectl(t, "get", "namespaces", "--output", "name")) {
+			if !slices.Contains(before, n) {
+				kubectl(t, "delete", n)
+			}
+		}
 		w.install(t, manifest)
 	}()
 
