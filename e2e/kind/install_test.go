@@ -52,6 +52,7 @@ func (w *world) quickstart(t *testing.T) {
 		t.Errorf("reachable after %v, more than %v", took, installBound)
 	}
 	w.noRestarts(t)
+	apart(t)
 	t.Log("\n" + kubectl(t, "get", "pods", "--namespace", namespace, "--output", "wide"))
 	t.Log("\n" + kubectl(t, "describe", "service", "web"))
 	kubectl(t, "delete", "--filename", filepath.Join(directory, "examples/service.yaml"), "--filename", filepath.Join(directory, "examples/pool-and-l2.yaml"))

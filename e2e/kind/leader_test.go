@@ -60,3 +60,19 @@ func (w *world) leader(t *testing.T) {
 	w.forget(t, "meanwhile")
 	w.awaitRollout(t, "deployment/fairlead-controller")
 }
+
+// apart fails if the controllers run on one node, which would take both along. An update must not bring them together
+// either.
+func apart(t *testing.T) {
+	t.Helper()
+	nodes := map[string]string{}
+	for _, p := range get[corev1.PodList](t, "pods", "--namespace", namespace, "--selector", "app.kubernetes.io/component=controller").Items {
+		if p.DeletionTimestamp != nil {
+			continue
+		}
+		if other := nodes[p.Spec.NodeName]; other != "" {
+			t.Errorf("%s and %s both run on %s", other, p.Name, p.Spec.NodeName)
+		}
+		nodes[p.Spec.NodeName] = p.Name
+	}
+}

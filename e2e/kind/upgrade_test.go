@@ -47,6 +47,7 @@ func (w *world) upgrade(t *testing.T) {
 	}
 	w.speakersAgree(t)
 	w.noRestarts(t)
+	apart(t)
 	w.serve(t, serviceOf{Name: "after-upgrade"})
 	w.forget(t, "after-upgrade")
 	t.Log("after:\n" + kubectl(t, "get", "pods", "--namespace", namespace, "--output", "wide"))
