@@ -8,7 +8,7 @@
 #                     ../shared/kind is there, else registry.
 #   KIND_NODE_IMAGE   node image for the registry provider instead of kind's default
 #   ROUTER_IMAGE      image with FRR; default quay.io/frrouting/frr, or the one that ../shared/kind builds
-#   KUBE_PROXY_MODE   iptables (default), or nftables, which the lab has
+#   KUBE_PROXY_MODE   nftables (default) or iptables, which the offline image cannot: it misses libm
 #   PREVIOUS          the release to upgrade from: a commit; default the last tag before this commit, else its parent
 #   KEEP=1            leaves the cluster, and Docker, running; the next run with it uses the cluster again
 #   E2E_KUBECONFIG    any other cluster instead, without what takes nodes down; then needs E2E_POOL as well, addresses
@@ -185,7 +185,7 @@ kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 networking:
   ipFamily: dual
-  kubeProxyMode: ${KUBE_PROXY_MODE:-iptables}
+  kubeProxyMode: ${KUBE_PROXY_MODE:-nftables}
   podSubnet: 198.18.0.0/16,2001:db8:18::/56
   serviceSubnet: 198.19.0.0/16,2001:db8:19::/112
 nodes: [{role: control-plane}, {role: worker}, {role: worker}]

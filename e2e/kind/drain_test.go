@@ -23,7 +23,7 @@ func (w *world) drain(t *testing.T) {
 		l := w.client.load(t, 0, perSecond, w.addresses...)
 		t.Log("\n" + kubectl(t, "fairlead", "drain", victim))
 		w.gone(t, victim)
-		l.flawless(t)
+		l.moved(t)
 		kubectl(t, "fairlead", "undrain", victim)
 		time.Sleep(3 * time.Second) // for what it might do next
 		w.stay(t)
@@ -42,7 +42,7 @@ func (w *world) drain(t *testing.T) {
 		t.Log("\n" + kubectl(t, "drain", victim, "--ignore-daemonsets", "--timeout", "100s"))
 		t.Logf("drained within %.1f s", time.Since(begin).Seconds())
 		w.gone(t, victim)
-		l.flawless(t)
+		l.moved(t)
 		for _, p := range get[corev1.PodList](t, "pods", "--all-namespaces", "--field-selector", "spec.nodeName="+victim).Items {
 			if len(p.OwnerReferences) > 0 && p.OwnerReferences[0].Kind == "ReplicaSet" {
 				t.Errorf("%s is still on %s", p.Name, victim)

@@ -67,7 +67,7 @@ func (w *world) pause(t *testing.T) {
 		w.stay(t)
 	}
 	w.awaitSpeakers(t, 30*time.Second)
-	l.flawless(t)
+	l.moved(t)
 	w.stay(t)
 	w.speakersAgree(t)
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,6 +27,7 @@ const (
 // outcome is what a load has come to at one address. The tests read it as JSON.
 type outcome struct {
 	Sent, Failed int
+	Cut          int           // new connections that were made, and reset before the answer
 	Why          []string      // the first few failures, of new connections and of established ones
 	Longest      time.Duration // without an answer to a new connection
 	LongestAt    time.Time     // its start
@@ -107,7 +109,12 @@ func (o *outcome) ask(ctx context.Context, address string) {
 	defer o.mu.Unlock()
 	o.Sent++
 	if err != nil {
-		o.Failed++
+		// A reset in answer to a SYN is another error (ECONNREFUSED).
+		if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) {
+			o.Cut++
+		} else {
+			o.Failed++
+		}
 		o.failure(fmt.Errorf("new at %s: %w", begin.Format(clock), err))
 		return
 	}
