@@ -22,8 +22,8 @@ const (
 // contradiction is said of a peer that has both. A speaker that is told to stop closes its BGP sessions and then says
 // AdminDown, so that the router's BFD sees no failure (RFC 5882 section 4.3); one that crashes cannot. FRR understands
 // it by itself, BIRD drops the routes unless it is told not to.
-const contradiction = "spec.enableGracefulRestart and spec.bfdProfile contradict each other where a speaker crashes: the router's BFD " +
-	"notices, and the routes go at once; in a planned restart they stay (with BIRD if it has \"bfd graceful\")"
+const contradiction = "spec.enableGracefulRestart and spec.bfdProfile contradict each other where a speaker crashes or a node dies: with " +
+	"BIRD the routes go at once, FRR keeps them for the restart time; in a planned restart they stay (with BIRD if it has \"bfd graceful\")"
 
 const withoutNextHop = "prefixes are not advertised: the node has no InternalIP of their family, which would be the next hop"
 
