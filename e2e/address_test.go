@@ -271,7 +271,7 @@ func TestPoolTroubleShows(t *testing.T) {
 	narrow(`{"spec": null}`)
 	w.awaitEvent(ctx, t, "dark", "Advertised", "an advertisement selects this pool")
 	eventually(ctx, t, "the metrics of the pool", 5*time.Second, func() error {
-		_, page, err := fetch(ctx, w.CP, lab.ControllerHTTPPort, "/metrics")
+		_, page, err := w.CP.Page(ctx, lab.ControllerHTTPPort, "/metrics")
 		for name, value := range map[string]int{"": 4, "_assigned": 1, "_available": 3, "_retained": 0} {
 			line := fmt.Sprintf(`fairlead_controller_pool_addresses%s{family="IPv4",pool="dark"} %d`, name, value)
 			if err == nil && !strings.Contains(page, line+"\n") {

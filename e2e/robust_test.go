@@ -3,13 +3,9 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"net/netip"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,38 +15,14 @@ import (
 	"github.com/mdlayher/packet"
 )
 
-// fetch gets a page of a process's own HTTP server, from the host that it runs on.
-func fetch(ctx context.Context, h *lab.Host, port int, path string) (int, string, error) {
-	client := http.Client{Transport: h.HTTPTransport(), Timeout: 5 * time.Second}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", port, path), nil)
-	if err != nil {
-		return 0, "", err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return 0, "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return response.StatusCode, string(body), err
-}
-
-const speakerHTTPPort = 7573
-
 // metric sums the samples of a speaker's metric whose labels contain a text.
 func (w *world) metric(ctx context.Context, t *testing.T, n *lab.Node, name, label string) float64 {
 	t.Helper()
-	_, page, err := fetch(ctx, n.Host, speakerHTTPPort, "/metrics")
+	_, page, err := n.Host.Page(ctx, lab.SpeakerHTTPPort, "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := 0.0
-	for _, m := range regexp.MustCompile(`(?m)^`+name+`(\{[^}]*\})? (\S+)$`).FindAllStringSubmatch(page, -1) {
-		if v, err := strconv.ParseFloat(m[2], 64); err == nil && strings.Contains(m[1], label) {
-			sum += v
-		}
-	}
-	return sum
+	return lab.Sum(page, name, label)
 }
 
 // Health, readiness and metrics of both processes.
@@ -60,10 +32,10 @@ func TestHTTP(t *testing.T) {
 		host *lab.Host
 		port int
 		name string
-	}{{w.CP, lab.ControllerHTTPPort, "fairlead_build_info"}, {w.Node(1).Host, speakerHTTPPort, "fairlead_gossip_members 3"}} {
+	}{{w.CP, lab.ControllerHTTPPort, "fairlead_build_info"}, {w.Node(1).Host, lab.SpeakerHTTPPort, "fairlead_gossip_members 3"}} {
 		for path, want := range map[string]string{"/healthz": "ok", "/readyz": "ready", "/metrics": x.name} {
 			eventually(ctx, t, x.host.Name+path, 10*time.Second, func() error {
-				if code, page, err := fetch(ctx, x.host, x.port, path); err != nil || code != 200 || !strings.Contains(page, want) {
+				if code, page, err := x.host.Page(ctx, x.port, path); err != nil || code != 200 || !strings.Contains(page, want) {
 					return fmt.Errorf("%d, %v; want %q in %.200s", code, err, want, page)
 				}
 				return nil
@@ -94,7 +66,7 @@ func TestStartWithoutAPIServer(t *testing.T) {
 		}
 	}
 	time.Sleep(4 * time.Second) // several rounds of trying
-	if code, page, err := fetch(ctx, w.CP, lab.ControllerHTTPPort, "/readyz"); err != nil || code != 503 || !strings.Contains(page, "waiting") {
+	if code, page, err := w.CP.Page(ctx, lab.ControllerHTTPPort, "/readyz"); err != nil || code != 503 || !strings.Contains(page, "waiting") {
 		t.Errorf("/readyz of the controller: %d %q %v", code, page, err)
 	}
 	if err := w.StartAPIServer(ctx); err != nil {

@@ -176,7 +176,7 @@ func (w *world) leadingOnWorker(t *testing.T) corev1.Pod {
 // them again.
 func (w *world) revive(t *testing.T) {
 	if w.killed == "" {
-		t.Skip("no worker was killed")
+		t.Fatal("no worker was killed: run the step kill before this one")
 	}
 	l := w.client.load(t, established, perSecond, w.addresses...)
 	begin := time.Now()

@@ -160,7 +160,7 @@ spec:
 		})
 		measure.Eventually(ctx, t, "1,000 addresses owned", time.Minute, func() error {
 			page, err := w.page(ctx, node, "/metrics")
-			if owned := sum(page, "fairlead_layer2_addresses_owned", ""); err == nil && owned < 2*services {
+			if owned := lab.Sum(page, "fairlead_layer2_addresses_owned", ""); err == nil && owned < 2*services {
 				err = fmt.Errorf("%s owns %v", node.Name, owned)
 			}
 			return err

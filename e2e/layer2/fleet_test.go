@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -275,11 +272,11 @@ func (w *world) serving(ctx context.Context, t *testing.T) time.Duration {
 			if err != nil {
 				return err
 			}
-			if members := sum(page, "fairlead_gossip_members", ""); members != float64(len(w.Nodes)) {
+			if members := lab.Sum(page, "fairlead_gossip_members", ""); members != float64(len(w.Nodes)) {
 				return fmt.Errorf("%s sees %v speakers", n.Name, members)
 			}
 			// Sessions that do not exist yet would leave detection to gossip. Absent in a product without them.
-			if down := sum(page, "fairlead_bfd_sessions", `state="down"`); down > 0 {
+			if down := lab.Sum(page, "fairlead_bfd_sessions", `state="down"`); down > 0 {
 				return fmt.Errorf("%s has %v sessions that are down", n.Name, down)
 			}
 		}
@@ -287,41 +284,13 @@ func (w *world) serving(ctx context.Context, t *testing.T) time.Duration {
 	})
 }
 
-// speakerHTTPPort is where a speaker serves its metrics.
-const speakerHTTPPort = 7573
-
 // page gets a page of a node's speaker.
 func (w *world) page(ctx context.Context, n *lab.Node, path string) (string, error) {
-	transport := n.HTTPTransport()
-	defer transport.CloseIdleConnections()
-	client := http.Client{Transport: transport, Timeout: 2 * time.Second}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", speakerHTTPPort, path), nil)
-	if err != nil {
-		return "", err
+	status, page, err := n.Page(ctx, lab.SpeakerHTTPPort, path)
+	if err == nil && status != http.StatusOK {
+		err = errors.New(path + " of " + n.Name + ": " + http.StatusText(status))
 	}
-	response, err := client.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = errors.New(path + " of " + n.Name + ": " + response.Status)
-	}
-	return string(body), err
-}
-
-var sample = regexp.MustCompile(`(?m)^(\w+)(\{[^}]*\})? (\S+)$`)
-
-// sum adds up the samples of a metric whose labels contain a text.
-func sum(page, name, label string) float64 {
-	total := 0.0
-	for _, m := range sample.FindAllStringSubmatch(page, -1) {
-		if v, err := strconv.ParseFloat(m[3], 64); err == nil && m[1] == name && strings.Contains(m[2], label) {
-			total += v
-		}
-	}
-	return total
+	return page, err
 }
 
 // total adds up a metric over all speakers.
@@ -333,7 +302,7 @@ func (w *world) total(ctx context.Context, t *testing.T, name, label string) flo
 		if err != nil {
 			t.Fatal(err)
 		}
-		total += sum(page, name, label)
+		total += lab.Sum(page, name, label)
 	}
 	return total
 }

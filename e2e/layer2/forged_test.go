@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
@@ -272,17 +271,10 @@ func (w *world) counters(ctx context.Context, t *testing.T) map[string]float64 {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range sample.FindAllStringSubmatch(page, -1) {
-			name := m[1] + m[2]
-			if !strings.HasPrefix(name, "fairlead_") || !strings.HasSuffix(m[1], "_total") {
-				continue
-			}
-			if !refusal.MatchString(name) {
-				continue
-			}
-			var v float64
-			if _, err := fmt.Sscan(m[3], &v); err == nil {
-				all[name] += v
+		for _, m := range lab.Samples(page) {
+			name := m.Name + m.Labels
+			if strings.HasPrefix(name, "fairlead_") && strings.HasSuffix(m.Name, "_total") && refusal.MatchString(name) {
+				all[name] += m.Value
 			}
 		}
 	}

@@ -26,7 +26,6 @@ func TestMain(m *testing.M) { lab.Main(m) }
 
 const (
 	controllerTLSPort = 7574
-	speakerHTTPPort   = 7573
 	speakerTLSPort    = 7575
 )
 
@@ -112,7 +111,7 @@ type server struct {
 func servers(l *lab.Lab) []server {
 	return []server{
 		{l.Controllers[0], l.CP, lab.ControllerHTTPPort, controllerTLSPort},
-		{l.Node(1).Speaker, l.Node(1).Host, speakerHTTPPort, speakerTLSPort},
+		{l.Node(1).Speaker, l.Node(1).Host, lab.SpeakerHTTPPort, speakerTLSPort},
 	}
 }
 

@@ -122,7 +122,7 @@ func controllerExercises() map[string]newExercise {
 				return err
 			},
 			done: func(ctx context.Context) error {
-				_, text, err := page(ctx, w.CP, lab.ControllerHTTPPort, "/metrics")
+				_, text, err := w.CP.Page(ctx, lab.ControllerHTTPPort, "/metrics")
 				return errors.Join(err, contains(text, "\nfairlead_controller_leader 1\n"))
 			},
 		}
@@ -273,7 +273,7 @@ func speakerExercises() map[string]newExercise {
 	for _, k := range fairleadKinds {
 		kinds[of(k)] = notReady
 	}
-	watched(list, func(w *world, ctx context.Context) error { return ready(ctx, w.Node(1).Host, speakerHTTPPort) }, kinds)
+	watched(list, func(w *world, ctx context.Context) error { return ready(ctx, w.Node(1).Host, lab.SpeakerHTTPPort) }, kinds)
 	speakers := func(w *world) interface {
 		Get(context.Context, string, metav1.GetOptions) (*v1alpha1.Speaker, error)
 		Delete(context.Context, string, metav1.DeleteOptions) error
@@ -313,7 +313,7 @@ func speakerExercises() map[string]newExercise {
 			without: "the Speaker object of a node that was lost goes on to say that it serves",
 			prepare: func(ctx context.Context) error { return nil },
 			act: func(ctx context.Context) error {
-				if ready(ctx, w.Node(1).Host, speakerHTTPPort) != nil || !second.Running() {
+				if ready(ctx, w.Node(1).Host, lab.SpeakerHTTPPort) != nil || !second.Running() {
 					return nil
 				}
 				s, err := speakers(w).Get(ctx, "node1", metav1.GetOptions{})
@@ -343,7 +343,7 @@ func speakerExercises() map[string]newExercise {
 		return exercise{
 			without: "nobody is told by events which node answers for an address, and since when; nor of sessions that come and go",
 			act: func(ctx context.Context) error {
-				if ready(ctx, w.Node(1).Host, speakerHTTPPort) != nil {
+				if ready(ctx, w.Node(1).Host, lab.SpeakerHTTPPort) != nil {
 					return nil
 				}
 				name, n = w.name("announced"), n+1

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -31,7 +30,6 @@ var update = flag.Bool("update", false, "write what was seen into docs/security.
 func TestMain(m *testing.M) { lab.Main(m) }
 
 const (
-	speakerHTTPPort = 7573
 	// speakersClass is of the Services that the speakers announce, and that the controller leaves alone.
 	speakersClass = "privilege.test/speakers"
 )
@@ -198,25 +196,9 @@ func contains(text, want string) error {
 	return fmt.Errorf("%q is not in:\n%s", want, text)
 }
 
-// page gets a page of a process's own HTTP server, from the host that it runs on.
-func page(ctx context.Context, h *lab.Host, port int, path string) (int, string, error) {
-	client := http.Client{Transport: h.HTTPTransport(), Timeout: 2 * time.Second}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", port, path), nil)
-	if err != nil {
-		return 0, "", err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return 0, "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return response.StatusCode, string(body), err
-}
-
 // ready returns an error with what a process says that it waits for.
 func ready(ctx context.Context, h *lab.Host, port int) error {
-	code, text, err := page(ctx, h, port, "/readyz")
+	code, text, err := h.Page(ctx, port, "/readyz")
 	if err == nil && code != http.StatusOK {
 		err = errors.New(strings.TrimSpace(text))
 	}

@@ -35,7 +35,7 @@ func TestRights(t *testing.T) {
 	t.Cleanup(func() { _ = os.Unsetenv("KUBE_FEATURE_WatchListClient") })
 	sides := []side{
 		{controllerAccount, w.Controllers[0], w.CP, lab.ControllerHTTPPort, controllerExercises()},
-		{speakerAccount, w.Node(1).Speaker, w.Node(1).Host, speakerHTTPPort, speakerExercises()},
+		{speakerAccount, w.Node(1).Speaker, w.Node(1).Host, lab.SpeakerHTTPPort, speakerExercises()},
 	}
 	tables := make([]string, len(sides))
 	t.Run("each", func(t *testing.T) {

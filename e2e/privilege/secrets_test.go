@@ -43,7 +43,7 @@ func TestWithoutSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(ctx, t, "the speaker to be ready", 15*time.Second, func() error { return ready(ctx, w.Node(1).Host, speakerHTTPPort) })
+	await(ctx, t, "the speaker to be ready", 15*time.Second, func() error { return ready(ctx, w.Node(1).Host, lab.SpeakerHTTPPort) })
 	await(ctx, t, "an owner", 10*time.Second, func() error { return w.told(ctx, name, "OwnerElected") })
 	time.Sleep(3 * time.Second) // more than a denial takes to be said
 	if log := since(speaker, from); strings.Contains(log, "level=WARN") {
@@ -63,7 +63,7 @@ func TestWithoutSecrets(t *testing.T) {
 		}
 		return nil
 	})
-	if err := ready(ctx, w.Node(1).Host, speakerHTTPPort); err != nil {
+	if err := ready(ctx, w.Node(1).Host, lab.SpeakerHTTPPort); err != nil {
 		t.Error(err)
 	}
 }

@@ -2,9 +2,6 @@ package scenario
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,16 +65,6 @@ func (p product) Start() error { return p.Controllers[0].Start() }
 func (p product) Running() bool { return p.Controllers[0].Running() }
 
 func (p product) Metrics(ctx context.Context) ([]byte, error) {
-	client := http.Client{Transport: p.CP.HTTPTransport(), Timeout: time.Second}
-	defer client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/metrics", lab.ControllerHTTPPort), nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	return io.ReadAll(response.Body)
+	_, page, err := p.CP.Page(ctx, lab.ControllerHTTPPort, "/metrics")
+	return []byte(page), err
 }

@@ -96,7 +96,7 @@ func (w *world) writes(ctx context.Context, t *testing.T) (total float64) {
 			t.Fatal(err)
 		}
 		for _, method := range []string{"PUT", "POST", "PATCH"} {
-			total += sum(page, "fairlead_api_requests_total", `method="`+method+`"`)
+			total += lab.Sum(page, "fairlead_api_requests_total", `method="`+method+`"`)
 		}
 	}
 	return total
