@@ -84,7 +84,7 @@ func (c *conversation) fromServer(m message) pass {
 			return pass{}
 		}
 	case kindNotification:
-		return pass{toRouter: m, ended: "sent: " + parseNotification(m.body()).Error() + c.detail(m)}
+		return pass{toRouter: m, ended: sentWords + parseNotification(m.body()).Error() + c.detail(m)}
 	case kindRefresh:
 		return pass{} // there is nothing to refresh
 	}
@@ -112,7 +112,7 @@ func (c *conversation) establish() bool {
 func (c *conversation) fromRouter(m message, now time.Time) pass {
 	switch k := m.kind(); {
 	case k == kindNotification:
-		return pass{ended: "received: " + parseNotification(m.body()).Error()}
+		return pass{ended: receivedWords + parseNotification(m.body()).Error()}
 	case k == kindOpen && c.state == OpenSent:
 		return c.routersOpen(m)
 	case c.state == OpenSent:
@@ -201,7 +201,7 @@ func (c *conversation) waiting() bool { return slices.Contains(c.wanted[:], true
 
 // refuse ends the conversation with a notification.
 func (c *conversation) refuse(n notification, detail ...string) pass {
-	words := "sent: " + n.Error()
+	words := sentWords + n.Error()
 	for _, d := range detail {
 		words += d
 	}

@@ -83,7 +83,7 @@ var errorSubcodes = map[[2]uint8]string{
 	{cease, administrativeShutdown}:   "Administrative Shutdown",
 	{cease, peerDeconfigured}:         "Peer De-configured",
 	{cease, administrativeReset}:      "Administrative Reset",
-	{cease, 5}:                        "Connection Rejected",
+	{cease, 5}:                        connectionRejected,
 	{cease, otherConfigurationChange}: "Other Configuration Change",
 	{cease, collisionResolution}:      "Connection Collision Resolution",
 	{cease, 8}:                        "Out of Resources",

@@ -201,7 +201,7 @@ func (r *relay) inbound() {
 			}
 			continue
 		case errors.As(err, &n):
-			r.finish("sent: "+n.Error(), n.message())
+			r.finish(sentWords+n.Error(), n.message())
 			r.drain()
 			return
 		case err == io.EOF, err == io.ErrUnexpectedEOF:

@@ -27,8 +27,7 @@ type session struct {
 	link    *link
 	// failures in a row, of attempts to connect and of sessions that did not last.
 	failures int
-	// loss is why the session was lost, while it has not been established again.
-	loss string
+	past     past
 	// begun is when the last session began to be opened.
 	begun    time.Time
 	attempt  *time.Timer
@@ -169,12 +168,12 @@ func (s *session) follow(c Change, want Peer) {
 			s.watch()
 		}
 		s.release()
-		s.failures = 0
+		s.failures, s.past.verdict = 0, "" // which the edit may have mended
 		s.schedule(0)
 		return
 	case c.Attempts:
 		s.hush()
-		s.failures = 0
+		s.failures, s.past.verdict = 0, ""
 		s.schedule(0)
 	}
 	if c.BFD {
@@ -189,12 +188,7 @@ func (s *session) follow(c Change, want Peer) {
 
 // fail shows why a session went down or did not come up. The same reason once more is no news.
 func (s *session) fail(why string, wasUp bool) {
-	news, shown := wasUp, why
-	if wasUp {
-		s.loss = why
-	} else if s.loss != "" {
-		shown += "; before, the session was lost: " + s.loss // of which this may only be what follows
-	}
+	news, shown := wasUp, s.past.tell(why, wasUp)
 	s.shown.set(func(st *SessionStatus) {
 		news = news || st.LastError != shown
 		st.LastError, st.LastErrorTime = shown, time.Now()
@@ -243,7 +237,7 @@ func (s *session) opened(o open) {
 
 func (s *session) established() {
 	l := s.link
-	l.up, s.loss = time.Now(), ""
+	l.up, s.past = time.Now(), past{}
 	l.relay.mu.Lock()
 	hold := l.relay.talk.holdTime
 	l.relay.mu.Unlock()
