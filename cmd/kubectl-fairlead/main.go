@@ -43,7 +43,7 @@ func execute(ctx context.Context, args []string, in io.Reader, out, failure io.W
 		return plugin.ExitMoves
 	}
 	fmt.Fprintln(failure, "error: "+strings.ReplaceAll(err.Error(), "\n", " "))
-	if cmd.Name() == "plan" {
+	if cmd.Name() == "plan" || errors.As(err, new(checkError)) {
 		return plugin.ExitError
 	}
 	return 1
@@ -86,7 +86,7 @@ annotation on a Node or an L2Advertisement.`,
 	flags.StringVar(&o.RequestTimeout, "request-timeout", "", "`TIME` that one answer may take, such as 5s;\nwithout it, any")
 	flags.StringVar(&o.LoadBalancerClass, "load-balancer-class", "", "`CLASS` that the controller serves, if it was\nstarted with this flag")
 	root.AddCommand(poolsCommand(&o), servicesCommand(&o), ownersCommand(&o), peersCommand(&o), routesCommand(&o), explainCommand(&o),
-		planCommand(&o), drainCommand(&o), undrainCommand(&o), rebalanceCommand(&o), versionCommand())
+		planCommand(&o), importCommand(&o), drainCommand(&o), undrainCommand(&o), rebalanceCommand(&o), versionCommand())
 	return root
 }
 
