@@ -28,7 +28,7 @@ func TestLostSpeakerShows(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if c := condition(s.Status.Conditions, "Ready"); c[:5] != "False" || s.Status.Layer2 != nil {
+		if c := condition(s.Status.Conditions, "Ready"); c[:5] != "False" || s.Status.Layer2 == nil || s.Status.Layer2.Owned > 0 || s.Status.Layer2.Addresses != nil {
 			return fmt.Errorf("Ready is %s, owned %+v", c, s.Status.Layer2)
 		}
 		return nil

@@ -201,6 +201,18 @@ func TestPluginShowsOwners(t *testing.T) {
 	p.want("explain", line(explained, owner.Name), owner.Name+" owns it")
 	p.want("explain", line(explained, other.Name), other.Name+" yes")
 	p.want("explain", explained, owner.Name+" keeps it, whoever else comes")
+	p.want("explain since when", line(explained, "owner"), "chosen, as nobody owned it")
+	ofService := p.run(ctx, 0, "explain", "service", "default/owned")
+	p.want("explain of a Service", line(ofService, vip, owner.Name), "chosen, as nobody owned it; next is")
+	ofNode := p.run(ctx, 0, "explain", "node", owner.Name)
+	p.want("explain of a node", line(ofNode, vip), vip+" default/owned")
+	p.want("explain of a node", line(ofNode, "if", "lost"), " to ")
+	p.want("explain of a node", line(ofNode, "standing"), "standing serving")
+	p.want("explain of nodes", line(p.run(ctx, 0, "explain", "node"), other.Name), other.Name+" serving")
+	p.want("explain -o json", p.run(ctx, 0, "explain", "node", owner.Name, "-o", "json"), `"address": "`+vip+`"`)
+	p.want("plan of an advertisement", line(p.run(ctx, 1, "plan", "--delete", "l2advertisement/edge"), vip),
+		vip+" silent "+owner.Name+" - no L2Advertisement covers it")
+	p.want("explain of no node", p.run(ctx, 1, "explain", "node", "node9"), "error: there is no Node node9")
 	p.want("explain of a free address", p.run(ctx, 0, "explain", "address", "192.0.2.229"), "It is free")
 	p.want("explain of nobody's address", p.run(ctx, 0, "explain", "address", "192.0.2.199"), "no pool holds it")
 
@@ -261,6 +273,8 @@ func TestPluginDrainsAndRebalances(t *testing.T) {
 	}
 	explained := p.run(ctx, 0, "explain", "address", vips[0].String())
 	p.want("explain", line(explained, node.Name), node.Name+" no 0 annotation fairlead.dev/drain")
+	p.want("explain why it moved", line(explained, "owner"), "moved from "+node.Name+": annotation fairlead.dev/drain")
+	p.want("explain what is drained", line(p.run(ctx, 0, "explain", "node"), node.Name), node.Name+" drained 0")
 	p.want("drain again", p.run(ctx, 0, "drain", node.Name), "node "+node.Name+" is drained already; it owns 0 addresses")
 	p.want("drain of no node", p.run(ctx, 1, "drain", "node9"), "error: there is no Node node9")
 	p.want("undrain", p.run(ctx, 0, "undrain", node.Name), "node "+node.Name+" is drained no longer")

@@ -193,7 +193,84 @@ type Layer2Status struct {
 	// +listMapKey=address
 	// +kubebuilder:validation:MaxItems=64
 	Conflicts []AddressConflict `json:"conflicts,omitempty"`
+
+	// Takeovers are what this node took over from others, oldest first, the last 32 of them. What it took from one
+	// node for one cause within a second is one takeover. They outlast a restart of the speaker, and the node's loss.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Takeovers []Takeover `json:"takeovers,omitempty"`
 }
+
+// Takeover is one or more addresses that a node took over from another at one time.
+type Takeover struct {
+	// Time is when this node began to answer for the first of the addresses.
+	Time metav1.MicroTime `json:"time"`
+
+	// From is the name of the node that owned the addresses before.
+	//
+	// +kubebuilder:validation:MaxLength=253
+	From string `json:"from"`
+
+	// Cause is why this node took over.
+	Cause TakeoverCause `json:"cause"`
+
+	// Count is the number of addresses.
+	//
+	// +kubebuilder:validation:Minimum=1
+	Count int32 `json:"count"`
+
+	// Addresses are the first 16 of them.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=45
+	Addresses []string `json:"addresses,omitempty"`
+
+	// Reason is what kept the former owner from going on as one, in words, where more than the cause is known, such
+	// as "drained".
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Reason string `json:"reason,omitempty"`
+
+	// Duration is for how long nobody answered, in milliseconds, where the cause is Lost: from when the former owner
+	// was last heard until this node announced the last of the addresses. Absent or 0 otherwise: the former owner's
+	// node forwarded meanwhile.
+	//
+	// Last heard is the last packet of its failure detection session with this node; else with the speaker that
+	// found the loss and told this one, as long before as that one says; or a later answer of its kernel on the
+	// segment. Where nobody had a session with it, or a speaker of an earlier release told of the loss, it counts
+	// from when it was suspected. A node that had last sent a packet some time before it failed was there for up to
+	// one interval longer than that, and clients may need a moment to take in the announcement.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Duration int32 `json:"duration,omitempty"`
+}
+
+// TakeoverCause is why a node owns an address. Elected is none of a takeover: it had no owner before.
+//
+// +kubebuilder:validation:Enum=Elected;Lost;Left;Moved;Rebalanced;Settled
+type TakeoverCause string
+
+// The causes.
+const (
+	// TakeoverElected: nobody owned the address.
+	TakeoverElected TakeoverCause = "Elected"
+	// TakeoverLost: the owner's node was lost.
+	TakeoverLost TakeoverCause = "Lost"
+	// TakeoverLeft: the owner's speaker is gone for good, after a good-bye or past the restart grace.
+	TakeoverLeft TakeoverCause = "Left"
+	// TakeoverMoved: the owner may own the address no longer.
+	TakeoverMoved TakeoverCause = "Moved"
+	// TakeoverRebalanced: the owner gave it, to spread the load.
+	TakeoverRebalanced TakeoverCause = "Rebalanced"
+	// TakeoverSettled: both nodes had claimed it, and this one's claim counts.
+	TakeoverSettled TakeoverCause = "Settled"
+)
 
 // SuppressedNode is a node whose penalty for being lost (RFC 2439 section 4.2) is above the limit.
 type SuppressedNode struct {
@@ -260,6 +337,24 @@ type Layer2Address struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=317
 	Service string `json:"service,omitempty"`
+
+	// Since is when this node became the owner of the address; absent where it stands in for another. It is kept
+	// over a crash of the speaker, and over an orderly restart as far as takeovers has it. Otherwise it is when the
+	// restarted speaker went on with the address, and there is no cause.
+	//
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+
+	// Cause is why this node became the owner.
+	//
+	// +optional
+	Cause TakeoverCause `json:"cause,omitempty"`
+
+	// From is the name of the node that owned the address before; absent if there was none.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	From string `json:"from,omitempty"`
 
 	// For is the name of the node that owns the address, where this one answers on its behalf, with the owner's
 	// hardware address, while the owner's speaker is gone for a moment. Absent where this node is the owner.

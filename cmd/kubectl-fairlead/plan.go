@@ -18,19 +18,26 @@ func planCommand(o *plugin.Options) *cobra.Command {
 	var out output
 	var files, remove []string
 	cmd := &cobra.Command{
-		Use: "plan (-f FILE | --delete POOL)...", Short: "What a change of pools would do to living Services", Args: cobra.NoArgs,
-		Long: `What a change of pools would do to living Services, before it is applied.
+		Use: "plan (-f FILE | --delete [KIND/]NAME)...", Short: "What a change of pools or advertisements would do", Args: cobra.NoArgs,
+		Long: `What a change of pools or advertisements would do to living Services, before it
+is applied: which keep their addresses, which get others, and which lose
+theirs; which addresses another node answers for then, or none, and which
+prefixes are withdrawn from which peers.
 
-It reads IPAddressPools from files and skips whatever else is in them. The
-pools count as they are in the files: what a file leaves out of a pool that
-exists is taken from it. Nothing is changed in the cluster. Services that wait
-as before are only counted; -o wide lists them. Of those that began to wait in
-the same second, the cluster may serve another first.
+It reads IPAddressPools, L2Advertisements and BGPAdvertisements from files and
+skips whatever else is in them. They count as they are in the files: what a
+file leaves out of a pool that exists is taken from it. Nothing is changed in
+the cluster. Services that wait as before are only counted; -o wide lists them.
+Of those that began to wait in the same second, the cluster may serve another
+first.
 
-It exits with 0 if every Service keeps its addresses, with 1 if one is moved
-or lost, and with 2 after an error.`,
+It exits with 0 if every Service keeps its addresses and these go on being
+announced, with 1 if one is moved, lost, silent or withdrawn, and with 2 after
+an error.`,
 		Example: `  kubectl fairlead plan -f pools.yaml
   kubectl fairlead plan --delete old-pool
+  kubectl fairlead plan -f advertisement.yaml
+  kubectl fairlead plan --delete l2advertisement/main
   kustomize build . | kubectl fairlead plan -f - -o json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, data, err := out.format()
@@ -38,7 +45,7 @@ or lost, and with 2 after an error.`,
 				return err
 			}
 			if len(files)+len(remove) == 0 {
-				return errors.New("nothing to plan: give -f FILE or --delete POOL")
+				return errors.New("nothing to plan: give -f FILE or --delete NAME")
 			}
 			manifests, err := readFiles(cmd, files)
 			if err != nil {
@@ -65,8 +72,8 @@ or lost, and with 2 after an error.`,
 		},
 	}
 	out.add(cmd, "wide", "json", "yaml")
-	cmd.Flags().StringArrayVarP(&files, "filename", "f", nil, "`FILE` or directory with IPAddressPools to\napply; - reads from standard input")
-	cmd.Flags().StringArrayVar(&remove, "delete", nil, "`POOL` to delete")
+	cmd.Flags().StringArrayVarP(&files, "filename", "f", nil, "`FILE` or directory with pools and\nadvertisements to apply; - reads from\nstandard input")
+	cmd.Flags().StringArrayVar(&remove, "delete", nil, "`NAME` of a pool to delete, or\nl2advertisement/NAME, bgpadvertisement/NAME")
 	_ = cmd.RegisterFlagCompletionFunc("delete", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		return completing(o, typed, func(c *k8s.Cluster) (names []string, err error) {
 			pools, err := plugin.LoadPools(cmd.Context(), c)
@@ -114,7 +121,7 @@ func readFiles(cmd *cobra.Command, files []string) (all []plugin.Manifest, err e
 		}
 	}
 	if len(files) > 0 && len(all) == 0 {
-		note(cmd, fmt.Sprintf("there is no IPAddressPool in %s", strings.Join(files, ", ")))
+		note(cmd, fmt.Sprintf("there is no IPAddressPool and no advertisement in %s", strings.Join(files, ", ")))
 	}
 	return all, nil
 }

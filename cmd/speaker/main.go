@@ -163,7 +163,7 @@ func run(ctx context.Context, o options) error {
 			Changed: func(e bfd.Event) {
 				// A peer that says itself that the session is down is there: gossip tells what it is about.
 				if e.Up || e.Diagnostic == bfd.ControlDetectionExpired {
-					engine.SessionChanged(e.Peer, e.Up)
+					engine.SessionChanged(e.Peer, e.Up, e.At.Add(-e.Detection))
 				}
 			},
 		})

@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/e2e/lab"
 	"github.com/fairlead-lb/fairlead/e2e/measure"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // How long a client may be without service when its address's owner is gone.
@@ -98,8 +100,46 @@ func (w *world) pull(ctx context.Context, t *testing.T, side lab.Side, node *lab
 		if back := result.LongestBetween(restored, time.Now()); back.Duration() > 200*time.Millisecond {
 			t.Errorf("%s without service for %s when %s was back", vips[i], back, node.Name)
 		}
+		w.recorded(ctx, t, vips[i], node, cut, gap.Duration())
 	}
 	return gaps
+}
+
+// recorded checks what the new owner's Speaker says of a takeover: that it is one from a node that was lost, and that it
+// took about as long as a client was without service. The speaker counts from the last packet, up to an interval
+// before the cut, until the last of the addresses that it took at once, which may be some time after this one; and it
+// does not see how long the client takes to hear of it.
+func (w *world) recorded(ctx context.Context, t *testing.T, a netip.Addr, from *lab.Node, cut time.Time, gap time.Duration) {
+	t.Helper()
+	const less, more = 100 * time.Millisecond, 300 * time.Millisecond
+	measure.Eventually(ctx, t, fmt.Sprintf("a Speaker that took %s over", a), 10*time.Second, func() error {
+		speakers, err := w.fairlead.FairleadV1alpha1().Speakers().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, s := range speakers.Items {
+			for _, x := range takeoversOf(s) {
+				if x.From != from.Name || x.Time.Time.Before(cut) || !slices.Contains(x.Addresses, a.String()) {
+					continue
+				}
+				took := time.Duration(x.Duration) * time.Millisecond
+				t.Logf("%s: %s says that it took %s from %s in %s (%s, %d addresses); a client was without service for %s",
+					a, s.Name, a, x.From, took, x.Cause, x.Count, gap)
+				if x.Cause != v1alpha1.TakeoverLost || took < gap-less || took > gap+more {
+					t.Errorf("%s took %s over by cause %s in %s, want Lost and about what a client saw, %s", s.Name, a, x.Cause, took, gap)
+				}
+				return nil
+			}
+		}
+		return fmt.Errorf("no Speaker has a takeover of %s from %s", a, from.Name)
+	})
+}
+
+func takeoversOf(s v1alpha1.Speaker) []v1alpha1.Takeover {
+	if s.Status.Layer2 == nil {
+		return nil
+	}
+	return s.Status.Layer2.Takeovers
 }
 
 // 200 addresses, one node cut: all of its addresses are back in time, not just the first.

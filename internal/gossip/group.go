@@ -310,9 +310,10 @@ func (g *Group) Publish(claims []lb.Claim) {
 	}
 }
 
-// Suspect tells the others that a node is not heard any more; silent if its kernel does not answer either.
-func (g *Group) Suspect(node string, silent bool) {
-	s, ok := g.table.suspect(node, silent)
+// Suspect tells the others that a node is not heard any more; silent if its kernel does not answer either. It was
+// last heard so long ago, zero if that is not known.
+func (g *Group) Suspect(node string, silent bool, unheard time.Duration) {
+	s, ok := g.table.suspect(node, silent, unheard)
 	if !ok {
 		return
 	}

@@ -216,7 +216,7 @@ func TestEncoding(t *testing.T) {
 	states := []lb.NodeState{{Node: "n1", Version: 3, Interfaces: []lb.Interface{
 		{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("2001:db8::1/64")}}, {Name: "eth1", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}}, Starting: true,
 		Penalty: lb.Penalty{Value: 1500, At: time.UnixMilli(1e12), Reuse: time.UnixMilli(1e12 + 5)}}}
-	suspicions := []lb.Suspicion{{Node: "n1", Version: 3, Silent: true}, {Node: "n2", Version: 9}}
+	suspicions := []lb.Suspicion{{Node: "n1", Version: 3, Silent: true, Unheard: 183 * time.Millisecond}, {Node: "n2", Version: 9}}
 	offers := []lb.Offer{{Address: netip.MustParseAddr("192.0.2.9"), To: "n3", Epoch: 4}}
 	claims := []lb.Claim{{Address: netip.MustParseAddr("192.0.2.9"), Epoch: 5}, {Address: netip.MustParseAddr("2001:db8::9"), Node: "n1", Epoch: 1, Standing: lb.Provisional}}
 	b, err := encode(content{states: states, claims: claims, suspicions: suspicions, offers: offers})

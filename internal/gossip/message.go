@@ -3,6 +3,7 @@ package gossip
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"time"
@@ -65,6 +66,8 @@ type suspicion struct {
 	Node    string `cbor:"1,keyasint"`
 	Version uint64 `cbor:"2,keyasint"`
 	Silent  bool   `cbor:"3,keyasint,omitempty"`
+	// Unheard is in milliseconds.
+	Unheard uint32 `cbor:"4,keyasint,omitempty"`
 }
 
 type offer struct {
@@ -111,7 +114,8 @@ func encode(c content) ([]byte, error) {
 		m.Claims = append(m.Claims, claim(x))
 	}
 	for _, s := range c.suspicions {
-		m.Suspicions = append(m.Suspicions, suspicion(s))
+		ago := min(max(s.Unheard.Milliseconds(), 0), math.MaxUint32)
+		m.Suspicions = append(m.Suspicions, suspicion{s.Node, s.Version, s.Silent, uint32(ago)})
 	}
 	for _, o := range c.offers {
 		m.Offers = append(m.Offers, offer(o))
@@ -151,7 +155,9 @@ func decode(b []byte) (c content, err error) {
 		if !isNodeName(s.Node) || s.Version > maxCount {
 			return content{}, errors.New("a gossip message has an impossible suspicion")
 		}
-		c.suspicions = append(c.suspicions, lb.Suspicion(s))
+		c.suspicions = append(c.suspicions, lb.Suspicion{
+			Node: s.Node, Version: s.Version, Silent: s.Silent, Unheard: time.Duration(s.Unheard) * time.Millisecond,
+		})
 	}
 	for _, o := range m.Offers {
 		if !isAddress(o.Address) || !isNodeName(o.To) || o.Epoch > maxCount {

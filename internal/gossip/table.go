@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/lb"
 )
@@ -20,7 +21,8 @@ type table struct {
 	states map[string]lb.NodeState
 	claims map[netip.Addr]lb.Claim
 	alive  map[string]bool
-	// suspicions are those that were not contradicted yet.
+	// suspicions are those that were not contradicted yet. For how long the node had not been heard is left out: it
+	// was so when the suspicion was new.
 	suspicions map[string]lb.Suspicion
 	// leaving are nodes that said good-bye.
 	leaving map[string]bool
@@ -115,8 +117,9 @@ func (t *table) mergeSuspicion(s lb.Suspicion) (fresh bool) {
 	if old, had := t.suspicions[s.Node]; had && !s.Replaces(old) {
 		return false
 	}
-	t.suspicions[s.Node] = s
 	t.news.Suspicions = append(t.news.Suspicions, s)
+	s.Unheard = 0
+	t.suspicions[s.Node] = s
 	return true
 }
 
@@ -130,7 +133,7 @@ func (t *table) outdo(version uint64) {
 
 // suspect takes in this node's own suspicion. It returns it with the version that it is about, and whether
 // the others have to hear of it.
-func (t *table) suspect(node string, silent bool) (lb.Suspicion, bool) {
+func (t *table) suspect(node string, silent bool, unheard time.Duration) (lb.Suspicion, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	known, ok := t.states[node]
@@ -139,9 +142,10 @@ func (t *table) suspect(node string, silent bool) (lb.Suspicion, bool) {
 	}
 	s := lb.Suspicion{Node: node, Version: known.Version, Silent: silent}
 	if old, had := t.suspicions[node]; had && !s.Replaces(old) {
-		return old, true
+		s = old
 	}
 	t.suspicions[node] = s
+	s.Unheard = unheard
 	return s, true
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/lb"
 )
@@ -121,5 +122,28 @@ func TestLosses(t *testing.T) {
 	said(101, false)
 	if got := tab.take().Losses; got != 1 {
 		t.Errorf("%d losses, want 1", got)
+	}
+}
+
+// For how long a suspected node was not heard is news when the suspicion is; who hears of the suspicion later would
+// take it for too short.
+func TestSuspicionsTellForHowLong(t *testing.T) {
+	a, b := newTable("a", 1), newTable("b", 1)
+	for _, tab := range []*table{a, b} {
+		tab.merge(content{states: []lb.NodeState{{Node: "n1", Version: 3}}})
+		tab.take()
+	}
+	said, ok := a.suspect("n1", false, 150*time.Millisecond)
+	if !ok || said.Unheard != 150*time.Millisecond {
+		t.Errorf("says %+v", said)
+	}
+	b.merge(content{suspicions: []lb.Suspicion{said}})
+	if news := b.take().Suspicions; len(news) != 1 || news[0].Unheard != 150*time.Millisecond {
+		t.Errorf("hears %+v", news)
+	}
+	for _, tab := range []*table{a, b} {
+		if list := tab.all().suspicions; len(list) != 1 || list[0].Unheard != 0 {
+			t.Errorf("tells later %+v", list)
+		}
 	}
 }

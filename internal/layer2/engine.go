@@ -43,7 +43,9 @@ type Group interface {
 	SetState(lb.NodeState)
 	Publish([]lb.Claim)
 	Offer([]lb.Offer)
-	Suspect(node string, silent bool)
+	// Suspect says that a node is not heard, silent if its kernel does not answer either, and for how long it was
+	// not; zero if that is not known.
+	Suspect(node string, silent bool, unheard time.Duration)
 	// Rest says whether a node that is not heard keeps its addresses.
 	Rest(node string, resting bool)
 	// Refresh hears what others know. It blocks; false if nobody answers.
@@ -118,6 +120,7 @@ type Engine struct {
 	// watchLinks calls changed whenever links may return something new, until ctx ends.
 	watchLinks func(ctx context.Context, log *slog.Logger, changed func()) error
 	start      func(task func()) // in a goroutine that the loop waits for at its end
+	clock      func() time.Time  // which goes on during a look
 
 	linked   bool // relink has been through
 	relinked bool // and found something new
@@ -136,7 +139,8 @@ type Engine struct {
 	byHardwareAddr map[string]string
 	missed         map[string]bool // nodes whose sessions with this one were lost
 	conflicts      conflicts
-	reassert       []assertion // by time
+	reassert       []assertion          // by time
+	lastHeard      map[string]time.Time // nodes that were lost, until they are back
 
 	kick   chan struct{}
 	mu     sync.Mutex
@@ -173,7 +177,7 @@ func newEngine(c Config) *Engine {
 	}
 	e := &Engine{
 		Config: c, elector: NewElector(c.Node), health: NewHealth(c.RestartGrace),
-		peers: map[string]*neighborhood{}, byHardwareAddr: map[string]string{}, missed: map[string]bool{}, conflicts: newConflicts(),
+		peers: map[string]*neighborhood{}, byHardwareAddr: map[string]string{}, missed: map[string]bool{}, lastHeard: map[string]time.Time{}, clock: time.Now, conflicts: newConflicts(),
 		kick: make(chan struct{}, 1), state: Joining, status: Status{Owned: map[netip.Addr]Owned{}}, members: map[string]bool{c.Node: true},
 	}
 	e.start = e.tasks.Go
@@ -422,7 +426,9 @@ func (e *Engine) takeIn(now time.Time) (changed bool) {
 		changed = e.leave(name, now) || changed
 	}
 	for _, s := range news.Suspicions {
-		e.health.Suspect(s.Node, s.Version, s.Silent, now)
+		if e.health.Suspect(s.Node, s.Version, s.Silent, now) && s.Unheard > 0 {
+			e.health.LastHeard(s.Node, now.Add(-s.Unheard))
+		}
 	}
 	for _, name := range news.Lost {
 		e.health.Unheard(name, now)
@@ -528,7 +534,7 @@ func (e *Engine) apply(changes []Change, now time.Time) {
 	e.mu.Lock()
 	for _, c := range changes {
 		if c.Owned {
-			e.status.Owned[c.Address] = Owned{Service: c.Service, Interfaces: c.Interfaces, For: c.For}
+			e.status.Owned[c.Address] = e.owned(c, now)
 		} else {
 			delete(e.status.Owned, c.Address)
 		}
@@ -551,6 +557,7 @@ func (e *Engine) own(c Change) {
 		return
 	case c.From != "":
 		e.Metrics.takeovers.WithLabelValues(string(c.Cause)).Inc()
+		e.tookOver(c)
 		e.Log.Info("took over", "vip", c.Address, "service", c.Service, "interfaces", c.Interfaces, "from", c.From, "cause", c.Cause)
 	default:
 		e.Log.Info("answering", "vip", c.Address, "service", c.Service, "interfaces", c.Interfaces)

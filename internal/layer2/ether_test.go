@@ -169,6 +169,7 @@ func (s *ether) start(name string) {
 			}
 		})
 	}
+	e.clock = func() time.Time { return s.now }
 	e.responder, e.binder, e.group, e.sessions = h, nothingBound{}, h.table, noSessions{}
 	h.engine = e
 	e.elector.SetScope(everywhere(s.names...))
@@ -375,7 +376,7 @@ func (t *fakeTable) Offer(offers []lb.Offer) {
 		}
 	}
 }
-func (t *fakeTable) Suspect(node string, silent bool) {
+func (t *fakeTable) Suspect(node string, silent bool, unheard time.Duration) {
 	st, ok := t.states[node]
 	if !ok {
 		return
@@ -386,6 +387,7 @@ func (t *fakeTable) Suspect(node string, silent bool) {
 	} else {
 		t.suspicions[node] = x
 	}
+	x.Unheard = unheard
 	t.say(nil, nil, []lb.Suspicion{x})
 }
 func (t *fakeTable) Refresh() (heard bool) {
@@ -537,13 +539,13 @@ func (s *ether) sever(before func(a, b string) bool) {
 			if a == b || s.hosts[a].engine == nil {
 				continue
 			}
-			was, is := before(a, b), s.reaches(a, b)
+			was, is, silent := before(a, b), s.reaches(a, b), s.now
 			h, e := s.hosts[a], s.hosts[a].engine
 			switch {
 			case was && !is:
 				s.at(time.Duration(100+s.rand.IntN(50))*time.Millisecond, func() {
 					if h.engine == e && !s.reaches(a, b) {
-						e.SessionChanged(b, false)
+						e.SessionChanged(b, false, silent)
 						s.kick(h)
 					}
 				})
@@ -557,7 +559,7 @@ func (s *ether) sever(before func(a, b string) bool) {
 			case !was && is:
 				s.at(time.Duration(20+s.rand.IntN(100))*time.Millisecond, func() {
 					if h.engine == e && s.reaches(a, b) {
-						e.SessionChanged(b, true)
+						e.SessionChanged(b, true, time.Time{})
 						s.kick(h)
 					}
 				})

@@ -66,6 +66,7 @@ type vitals struct {
 	// owed to our own lateness. No round is on while asked is zero.
 	began, asked time.Time
 	count, late  int
+	last         time.Time // when its speaker was last heard by who suspects it, as far as is known
 	answered     time.Time // when the kernel answered last
 	attested     time.Time // when the speaker answered on the segment
 	queries      int       // for an address of its, since the grace was over
@@ -88,6 +89,9 @@ type Findings struct {
 	Isolated bool
 	// Detection is how long it took to find each of Lost, since it was suspected.
 	Detection map[string]time.Duration
+	// LastHeard is when each of Lost was last heard by anybody, as far as this node knows: its speaker or its kernel.
+	// Where nobody knows, it is when it was suspected.
+	LastHeard map[string]time.Time
 	Wake      time.Time
 }
 
@@ -156,6 +160,13 @@ func (h *Health) Leaves(node string, now time.Time) bool {
 	return true
 }
 
+// LastHeard takes note of when a node's speaker was last heard by who suspects it.
+func (h *Health) LastHeard(node string, at time.Time) {
+	if p := h.peers[node]; p != nil && p.vital != heard && at.After(p.last) {
+		p.last = at
+	}
+}
+
 // Answered takes note that a node's kernel answered on the segment.
 func (h *Health) Answered(node string, at time.Time) {
 	h.Heard(at)
@@ -199,7 +210,7 @@ func (h *Health) Serving(node string) bool {
 
 // Decide settles what can be settled at this time. late is how much later than wanted this process looks.
 func (h *Health) Decide(now time.Time, late time.Duration) (f Findings) {
-	f.Detection = map[string]time.Duration{}
+	f.Detection, f.LastHeard = map[string]time.Duration{}, map[string]time.Time{}
 	for _, name := range slices.Sorted(maps.Keys(h.peers)) {
 		p := h.peers[name]
 		switch {
@@ -326,9 +337,23 @@ func (h *Health) watch() time.Duration {
 func (p *vitals) begin(now time.Time) { p.began, p.count, p.late = now, 0, 0 }
 func (p *vitals) end()                { p.began, p.count, p.late = time.Time{}, 0, 0 }
 
+func (p *vitals) lastHeard() time.Time {
+	last := p.last
+	for _, at := range []time.Time{p.answered, p.attested} {
+		if at.After(last) {
+			last = at
+		}
+	}
+	if last.IsZero() {
+		return p.since
+	}
+	return last
+}
+
 func (h *Health) lose(name string, p *vitals, now time.Time, f *Findings) {
 	f.Lost = append(f.Lost, name)
 	f.Detection[name] = now.Sub(p.since)
+	f.LastHeard[name] = p.lastHeard()
 	delete(h.peers, name)
 }
 

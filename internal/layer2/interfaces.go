@@ -48,8 +48,8 @@ func inSubnet(address netip.Addr, i *lb.Interface) bool {
 	return false
 }
 
-// reaches tells whether a scope lets a node with these interfaces answer for an address on one of them.
-func (s *Scope) reaches(address netip.Addr, interfaces []lb.Interface) bool {
+// Reaches tells whether a scope lets a node with these interfaces answer for an address on one of them.
+func (s *Scope) Reaches(address netip.Addr, interfaces []lb.Interface) bool {
 	for i := range interfaces {
 		if s.matches(address, &interfaces[i]) {
 			return true
@@ -62,7 +62,7 @@ func (s *Scope) reaches(address netip.Addr, interfaces []lb.Interface) bool {
 func (e *Elector) fit(name string, n *node, x *vip) (weight int32, ok bool) {
 	for _, scope := range x.Scopes {
 		s := e.scopes[scope]
-		if s == nil || !s.Nodes[name] || !s.reaches(x.Address, n.interfaces) {
+		if s == nil || !s.Nodes[name] || !s.Reaches(x.Address, n.interfaces) {
 			continue
 		}
 		if w := s.Weights[name]; !ok || w > weight {

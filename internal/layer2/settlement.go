@@ -205,7 +205,7 @@ func (e *Elector) answer(x *vip) {
 func (e *Elector) bind(x *vip) bool {
 	return slices.ContainsFunc(x.Scopes, func(scope string) bool {
 		s := e.scopes[scope]
-		return s != nil && s.Bind && s.Nodes[e.self] && s.reaches(x.Address, e.nodes[e.self].interfaces)
+		return s != nil && s.Bind && s.Nodes[e.self] && s.Reaches(x.Address, e.nodes[e.self].interfaces)
 	})
 }
 

@@ -22,6 +22,8 @@ type Status struct {
 	// Detection is the timing of the sessions, such as "fast: 50 ms x 3"; Sessions are sorted by node.
 	Detection string
 	Sessions  []SessionStatus
+	// Takeovers are the last ones of this node, oldest first.
+	Takeovers []Takeover
 }
 
 // Owned is an address that this node answers for.
@@ -30,6 +32,11 @@ type Owned struct {
 	Interfaces []string
 	// For is the resting node that this one stands in for; empty if this one is the owner.
 	For string
+	// Since is when this node became the owner, zero if it stands in. Cause is why; Resumed after a restart of the
+	// speaker, whose former life knows the rest. From is who was the owner before.
+	Since time.Time
+	Cause Cause
+	From  string
 }
 
 // ConflictReport is an address that a host uses which is none of the speakers' nodes.
@@ -57,6 +64,7 @@ func (e *Engine) Status() Status {
 	defer e.mu.Unlock()
 	s := e.status
 	s.Owned = maps.Clone(e.status.Owned)
+	s.Takeovers = slices.Clone(e.status.Takeovers)
 	return s
 }
 

@@ -63,6 +63,7 @@ func (e *Engine) join(s lb.NodeState, now time.Time) (changed bool) {
 	}
 	p.served = !s.Starting
 	delete(e.missed, s.Node)
+	delete(e.lastHeard, s.Node)
 	e.health.Serves(s.Node, s.Version)
 	e.health.Askable(s.Node, len(e.peers[s.Node].targets) > 0)
 	e.setMember(s.Node, true)
@@ -112,6 +113,7 @@ func (e *Engine) forget() {
 			e.place(name, nil)
 			delete(e.peers, name)
 			delete(e.missed, name)
+			delete(e.lastHeard, name)
 		}
 	}
 }
@@ -146,18 +148,20 @@ func (e *Engine) leave(node string, now time.Time) bool {
 }
 
 // SessionChanged takes note of a session with another speaker that went up, or down because nothing was heard
-// any more. It may be called from any goroutine.
-func (e *Engine) SessionChanged(node string, up bool) {
+// any more, which was last heard then. It may be called from any goroutine.
+func (e *Engine) SessionChanged(node string, up bool, lastHeard time.Time) {
 	e.post(func(now time.Time) {
 		if up {
 			if !e.health.Serving(node) {
-				e.group.Suspect(node, false) // for it to hear, and to contradict
+				e.group.Suspect(node, false, 0) // for it to hear, and to contradict
 			}
 			return
 		}
-		if e.health.Miss(node, now) {
+		fresh := e.health.Miss(node, now)
+		e.health.LastHeard(node, lastHeard) // also if others were quicker to miss it
+		if fresh {
 			e.missed[node] = true
-			e.group.Suspect(node, false)
+			e.group.Suspect(node, false, now.Sub(lastHeard))
 		}
 	})
 }
@@ -190,7 +194,7 @@ func (e *Engine) judge(now time.Time, late time.Duration) judgement {
 		e.elector.Isolated(now)
 	}
 	for _, name := range f.Silent {
-		e.group.Suspect(name, true)
+		e.group.Suspect(name, true, now.Sub(f.LastHeard[name]))
 	}
 	for _, name := range f.Resting {
 		e.Log.Info("speaker is not heard, its node is there: its addresses stay while it may come back", "node", name, "for", e.RestartGrace)
@@ -199,9 +203,10 @@ func (e *Engine) judge(now time.Time, late time.Duration) judgement {
 	for _, name := range f.Lost {
 		e.Log.Warn("node lost", "node", name, "found after", f.Detection[name].Round(time.Millisecond))
 		e.Metrics.detection.Observe(f.Detection[name].Seconds())
+		e.lastHeard[name] = f.LastHeard[name]
 		e.part(name, true, now)
 		if e.missed[name] {
-			e.group.Suspect(name, true) // for it to hear when it is back, and those who suspected nothing
+			e.group.Suspect(name, true, now.Sub(f.LastHeard[name])) // for it to hear when it is back, and those who suspected nothing
 		}
 	}
 	for _, name := range f.Gone {

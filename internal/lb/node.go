@@ -44,6 +44,8 @@ type Suspicion struct {
 	Version uint64
 	// Silent is true if its kernel does not answer on the segment any more either.
 	Silent bool
+	// Unheard is for how long the node had not been heard by who suspects it; zero if that is not known.
+	Unheard time.Duration
 }
 
 // Replaces tells whether s says more than another suspicion of the same node.

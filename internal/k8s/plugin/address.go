@@ -16,18 +16,26 @@ import (
 
 // AddressExplanation is what `kubectl fairlead explain address` says.
 type AddressExplanation struct {
-	Address netip.Addr
+	Address netip.Addr `json:"address"`
 	// Pool, Services and Advertisements say whose the address is, and what has it announced.
-	Pool, Services, Advertisements []string
+	Pool           []string `json:"pool"`
+	Services       []string `json:"services"`
+	Advertisements []string `json:"advertisements"`
 	// Says is what the speakers' statuses have of it: the owner, who stands in, conflicts.
-	Says []string
+	Says []string `json:"says"`
+	// Tenures are since when and why its owners own it, and Owner the same in words; History is who took it over before
+	// that, the latest first, and Before the same in words.
+	Tenures []Tenure `json:"tenures,omitempty"`
+	Owner   []string `json:"-"`
+	History []Tenure `json:"history,omitempty"`
+	Before  []string `json:"-"`
 	// Nodes are in the order in which they would be chosen, with why not the others; empty where no node could
 	// be.
-	Nodes []NodeVerdict
+	Nodes []NodeVerdict `json:"nodes,omitempty"`
 	// Routes are what BGP does with it; empty if it is not for BGP.
-	Routes []RouteRow
+	Routes []RouteRow `json:"routes,omitempty"`
 	// Outcome is what follows, in sentences.
-	Outcome string
+	Outcome string `json:"outcome"`
 }
 
 // ExplainAddress says whose an address of a snapshot is, and which node answers for it or would.
@@ -53,6 +61,9 @@ func ExplainAddress(s *Snapshot, a netip.Addr) *AddressExplanation {
 	if len(scopes) > 0 || len(covering) == 0 || len(g.said[a]) > 0 || len(g.conflicts[a]) > 0 {
 		e.Says = g.sayings(a)
 	}
+	e.Tenures = g.tenures(a)
+	e.History = g.history(a, e.Tenures)
+	e.Owner, e.Before = g.ownerLines(e.Tenures), historyLines(e.History)
 	if len(scopes) > 0 {
 		e.Nodes = g.verdicts(a)
 	}
@@ -191,6 +202,9 @@ func (g *segment) addressOutcome(r *replay, a netip.Addr, e *AddressExplanation,
 	case len(owners) == 0:
 		say("Nobody answers for it yet: %s is to take it. If that lasts longer than some seconds, look at the speaker there.", after)
 	default:
+		if slices.ContainsFunc(e.Tenures, func(t Tenure) bool { return t.Node == owners[0] && t.Cause == v1alpha1.TakeoverElected }) {
+			say("%s was chosen when nobody owned it: each address has an order of the nodes of its own, of those that may own it, have the greatest weight and have room.", owners[0])
+		}
 		say("%s", g.ownedText(owners[0], e.Nodes, after))
 	}
 	return sentences

@@ -16,18 +16,8 @@ func WriteAddressExplanation(w io.Writer, e *AddressExplanation, f Format) error
 		return err
 	}
 	facts := table{}
-	for _, fact := range []struct {
-		name  string
-		lines []string
-	}{{"pool", e.Pool}, {"Service", orNone(e.Services)}, {"announced by", orNone(e.Advertisements)}, {"answered by", e.Says}} {
-		for i, line := range fact.lines {
-			name := fact.name
-			if i > 0 {
-				name = ""
-			}
-			facts.add("  "+name, line)
-		}
-	}
+	addFacts(&facts, []factLines{{"pool", e.Pool}, {"Service", orNone(e.Services)}, {"announced by", orNone(e.Advertisements)},
+		{"answered by", e.Says}, {"owner", e.Owner}, {"before", e.Before}})
 	if err := facts.write(w, f.Width); err != nil {
 		return err
 	}

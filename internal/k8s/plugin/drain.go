@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
-	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/lb"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -52,9 +51,9 @@ func LeftOn(speakers []*v1alpha1.Speaker, node string) (left Left) {
 
 // Stuck is an address that no node but the one that is drained may own, which keeps it for as long as that is so.
 type Stuck struct {
-	Address netip.Addr
-	Service string
-	Why     string
+	Address netip.Addr `json:"address"`
+	Service string     `json:"service"`
+	Why     string     `json:"why"`
 }
 
 // advertising names the peers behind some words; empty without peers.
@@ -68,29 +67,15 @@ func (l Left) advertising(words string) string {
 // WouldStick returns which addresses of a node have nowhere to go if it is drained, in order: of those that
 // the statuses list.
 func WouldStick(s *Snapshot, node string) (stuck []Stuck) {
-	drained := *s
-	drained.Nodes = slices.Clone(s.Nodes)
-	for i, n := range drained.Nodes {
-		if n.Name == node && !Drained(n) {
-			n = n.DeepCopy()
-			setDrain(n)
-			drained.Nodes[i] = n
-		}
-	}
-	g := newSegment(&drained)
+	g := newSegment(withDrain(s, node))
 	if g.unread() {
 		return nil
 	}
 	for _, a := range LeftOn(s.Speakers, node).Addresses {
-		verdicts := slices.DeleteFunc(g.verdicts(a), func(v NodeVerdict) bool { return v.Node == node })
-		if next(verdicts) != "" {
-			continue
+		others := slices.DeleteFunc(g.verdicts(a), func(v NodeVerdict) bool { return v.Node == node })
+		if next(others) == "" {
+			stuck = append(stuck, g.stuck(a, node))
 		}
-		x := Stuck{Address: a, Service: "no Service", Why: cmp.Or(refusals(verdicts), "there is no other node")}
-		if services := g.services[a]; len(services) > 0 {
-			x.Service = k8s.Key(services[0]).String()
-		}
-		stuck = append(stuck, x)
 	}
 	return stuck
 }

@@ -18,34 +18,41 @@ import (
 
 // Explanation is what `kubectl fairlead explain service` says.
 type Explanation struct {
-	Service lb.Key
+	Service lb.Key `json:"-"`
+	Name    string `json:"service"`
 	// NotOurs says why Fairlead leaves the Service alone; empty if it does not, and then the rest counts.
-	NotOurs string
+	NotOurs string `json:"notOurs,omitempty"`
 	// Ignored are annotations that look like Fairlead's and mean nothing.
-	Ignored []string
+	Ignored []string `json:"ignored,omitempty"`
 	// Asks, Has and Condition are what the Service asks for, what its status shows, and what its condition
 	// says.
-	Asks, Has []string
-	Condition string
-	Families  []FamilyExplanation
+	Asks      []string            `json:"asks,omitempty"`
+	Has       []string            `json:"has,omitempty"`
+	Condition string              `json:"condition,omitempty"`
+	Families  []FamilyExplanation `json:"families,omitempty"`
+	// Endpoints says which nodes have ready endpoints, where only those may answer.
+	Endpoints []string `json:"endpoints,omitempty"`
+	// Answers are who answers for its addresses on the local segment; empty if they are for BGP alone.
+	Answers []Answer `json:"answers,omitempty"`
 	// Routes are what BGP does with its addresses; empty if these are not for BGP.
-	Routes []RouteRow
+	Routes []RouteRow `json:"routes,omitempty"`
 	// Outcome is what follows, in sentences.
-	Outcome string
+	Outcome string `json:"outcome,omitempty"`
 }
 
 // FamilyExplanation is what every pool is to a Service in one family, in the order in which the controller
 // tries them.
 type FamilyExplanation struct {
-	Family lb.Family
-	Pools  []PoolVerdict
+	Family lb.Family     `json:"-"`
+	Name   string        `json:"family"`
+	Pools  []PoolVerdict `json:"pools"`
 }
 
 // PoolVerdict is what a pool is to a Service.
 type PoolVerdict struct {
-	Pool   string
-	Serves Serves
-	Why    string
+	Pool   string `json:"pool"`
+	Serves Serves `json:"serves"`
+	Why    string `json:"why,omitempty"`
 	reason allocator.Reason
 }
 
@@ -67,7 +74,7 @@ func Explain(s *Snapshot, key lb.Key) (*Explanation, error) {
 		return nil, fmt.Errorf("there is no Service %s", key)
 	}
 	svc := s.Services[i]
-	e := &Explanation{Service: key, NotOurs: NotOurs(svc, s.Class)}
+	e := &Explanation{Service: key, Name: key.String(), NotOurs: NotOurs(svc, s.Class)}
 	if e.NotOurs != "" {
 		return e, nil
 	}
@@ -83,6 +90,7 @@ func Explain(s *Snapshot, key lb.Key) (*Explanation, error) {
 	if covered := v.covered(addresses); len(covered) > 0 && v.unknown() == "" {
 		e.Routes = v.routesOf(covered, Selection{})
 	}
+	e.answers(s, d, addresses)
 	sentences := append([]string{outcome(d, e.Families), unanswered(s, d)}, v.outcome(addresses, e.Routes)...)
 	e.Outcome = strings.Join(slices.DeleteFunc(sentences, func(s string) bool { return s == "" }), " ")
 	return e, nil
@@ -239,7 +247,7 @@ func (e *Explanation) explainFamilies(s *Snapshot, r *replay, d *decided) {
 	}
 	for _, v := range r.alloc.Explain(d.request) {
 		if len(e.Families) == 0 || e.Families[len(e.Families)-1].Family != v.Family {
-			e.Families = append(e.Families, FamilyExplanation{Family: v.Family})
+			e.Families = append(e.Families, FamilyExplanation{Family: v.Family, Name: v.Family.String()})
 		}
 		row := PoolVerdict{Pool: v.Pool, Serves: servesNo, Why: v.Message, reason: v.Reason}
 		switch {

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -18,18 +19,7 @@ func WriteExplanation(w io.Writer, e *Explanation, f Format) error {
 		return writeProse(w, f.Width, e.NotOurs)
 	}
 	facts := table{}
-	for _, fact := range []struct {
-		name  string
-		lines []string
-	}{{"asks for", e.Asks}, {"has", e.Has}, {"condition", []string{e.Condition}}, {"ignored", e.Ignored}} {
-		for i, line := range fact.lines {
-			name := fact.name
-			if i > 0 {
-				name = ""
-			}
-			facts.add("  "+name, line)
-		}
-	}
+	addFacts(&facts, []factLines{{"asks for", e.Asks}, {"has", e.Has}, {"condition", []string{e.Condition}}, {"ignored", e.Ignored}, {"endpoints", e.Endpoints}})
 	if err := facts.write(w, f.Width); err != nil {
 		return err
 	}
@@ -40,6 +30,18 @@ func WriteExplanation(w io.Writer, e *Explanation, f Format) error {
 		t := table{header: []string{"  POOL", "SERVES", "WHY"}}
 		for _, p := range family.Pools {
 			t.add("  "+p.Pool, string(p.Serves), p.Why)
+		}
+		if err := t.write(w, f.Width); err != nil {
+			return err
+		}
+	}
+	if len(e.Answers) > 0 {
+		if _, err := fmt.Fprintln(w, "\nOn the local segment:"); err != nil {
+			return err
+		}
+		t := table{header: []string{"  ADDRESS", "ANSWERED-BY", "WHY"}}
+		for _, a := range e.Answers {
+			t.add("  "+a.Address, cmp.Or(strings.Join(a.Owners, ","), "nobody"), a.Why)
 		}
 		if err := t.write(w, f.Width); err != nil {
 			return err

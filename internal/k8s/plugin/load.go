@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
@@ -42,7 +43,7 @@ func LoadExplanation(ctx context.Context, c *k8s.Cluster, class string, key lb.K
 		return nil, nil, err
 	}
 	if why := NotOurs(svc, class); why != "" {
-		return &Explanation{Service: key, NotOurs: why}, nil, nil
+		return &Explanation{Service: key, Name: key.String(), NotOurs: why}, nil, nil
 	}
 	// Any Service may have the address that this one wants.
 	s, err := Load(ctx, c, class, "")
@@ -52,7 +53,7 @@ func LoadExplanation(ctx context.Context, c *k8s.Cluster, class string, key lb.K
 	if err := s.LoadNamespaces(ctx, c, key.Namespace); err != nil {
 		return nil, nil, err
 	}
-	if err := s.LoadConflicts(ctx, c); err != nil {
+	if err := s.loadAnswers(ctx, c, svc); err != nil {
 		return nil, nil, err
 	}
 	if err := s.LoadBGP(ctx, c); err != nil {
@@ -62,20 +63,29 @@ func LoadExplanation(ctx context.Context, c *k8s.Cluster, class string, key lb.K
 	return e, s.Notes, err
 }
 
-// LoadPlan plans a change of the cluster's pools.
+// LoadPlan plans a change of the cluster's pools and advertisements.
 func LoadPlan(ctx context.Context, c *k8s.Cluster, class string, apply []Manifest, remove []string) (*Plan, []string, error) {
 	s, err := Load(ctx, c, class, "")
 	if err != nil {
 		return nil, nil, err
 	}
 	var pools []*v1alpha1.IPAddressPool
+	announced := slices.ContainsFunc(remove, func(name string) bool { kind, _ := splitKind(name); return kind == kindL2 || kind == kindBGP })
 	for _, m := range apply {
-		pools = append(pools, m.Pool)
+		if m.Pool != nil {
+			pools = append(pools, m.Pool)
+		}
+		announced = announced || m.Pool == nil
 	}
 	if err := s.LoadNamespaces(ctx, c, "", pools...); err != nil {
 		return nil, nil, err
 	}
-	if err := s.LoadConflicts(ctx, c, pools...); err != nil {
+	if announced {
+		err = s.loadAnnounced(ctx, c)
+	} else {
+		err = s.LoadConflicts(ctx, c, pools...)
+	}
+	if err != nil {
 		return nil, nil, err
 	}
 	p, err := MakePlan(s, apply, remove)

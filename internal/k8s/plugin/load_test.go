@@ -111,7 +111,7 @@ func TestLoad(t *testing.T) {
 		}
 	}
 	plan := func(c *k8s.Cluster) (string, []string, error) {
-		p, notes, err := LoadPlan(context.Background(), c, "", []Manifest{{pool("more", "192.0.2.2"), "file"}}, nil)
+		p, notes, err := LoadPlan(context.Background(), c, "", []Manifest{{Pool: pool("more", "192.0.2.2"), Source: "file"}}, nil)
 		if err != nil {
 			return "", notes, err
 		}
@@ -199,7 +199,7 @@ func TestNamespacesAreReadOnlyIfNeeded(t *testing.T) {
 	if _, notes, err := LoadPlan(t.Context(), c, "", nil, []string{"edge"}); err != nil || len(notes) > 0 {
 		t.Errorf("%v, notes %q", err, notes)
 	}
-	_, notes, err := LoadPlan(t.Context(), c, "", []Manifest{{selecting(pool("edge", "192.0.2.1")), "file"}}, nil)
+	_, notes, err := LoadPlan(t.Context(), c, "", []Manifest{{Pool: selecting(pool("edge", "192.0.2.1")), Source: "file"}}, nil)
 	if err != nil || len(notes) != 1 {
 		t.Errorf("%v, notes %q", err, notes)
 	}
@@ -222,7 +222,7 @@ func TestConflictsAreReadOnlyIfNeeded(t *testing.T) {
 		{name: "a pool does", living: detecting, want: "edge  yes     would give 192.0.2.2"},
 		{name: "a pool does, and Speakers may not be read", living: detecting, forbid: true, want: "edge  yes     would give 192.0.2.1",
 			note: `you may not read Speakers: speakers is forbidden: User "eve" cannot list resource "speakers": which addresses are set aside is unknown`},
-		{name: "a pool is to", living: pool("edge", "192.0.2.1-192.0.2.2"), apply: []Manifest{{detecting, "file"}}, forbid: true,
+		{name: "a pool is to", living: pool("edge", "192.0.2.1-192.0.2.2"), apply: []Manifest{{Pool: detecting, Source: "file"}}, forbid: true,
 			note: "you may not read Speakers"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -19,15 +19,17 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Manifest is an IPAddressPool of a file.
+// Manifest is an IPAddressPool, an L2Advertisement or a BGPAdvertisement of a file: one of the three is set.
 type Manifest struct {
 	Pool *v1alpha1.IPAddressPool
+	L2   *v1alpha1.L2Advertisement
+	BGP  *v1alpha1.BGPAdvertisement
 	// Source names its place: "pools.yaml, document 2".
 	Source string
 }
 
-// ReadManifests reads the IPAddressPools of a file of YAML or JSON documents. Documents of other kinds are
-// skipped with a note. An unknown field is an error, since it would be one at apply, and so is an address
+// ReadManifests reads the IPAddressPools and advertisements of a file of YAML or JSON documents. Documents of other kinds
+// are skipped with a note. An unknown field is an error, since it would be one at apply, and so is an address
 // that cannot be read.
 func ReadManifests(name string, r io.Reader) (manifests []Manifest, notes []string, err error) {
 	documents := yamlutil.NewYAMLReader(bufio.NewReader(r))
@@ -55,7 +57,7 @@ func ReadManifests(name string, r io.Reader) (manifests []Manifest, notes []stri
 	}
 	for kind, n := range skipped {
 		note := fmt.Sprintf("%s: skipped %s of kind %s", name, count(n, "document"), kind)
-		if strings.HasPrefix(kind, "IPAddressPool ") {
+		if strings.Contains(kind, " of ") {
 			note += ": only those of " + v1alpha1.SchemeGroupVersion.String() + " count"
 		}
 		notes = append(notes, note)
@@ -83,7 +85,8 @@ func decode(data []byte, source string, manifests *[]Manifest, skipped map[strin
 		return fmt.Errorf("%s: %s", source, yamlError(err))
 	}
 	gvk := schema.FromAPIVersionAndKind(header.APIVersion, header.Kind)
-	isList := gvk.Kind == "List" && gvk.Version == "v1" && gvk.Group == "" || gvk.Kind == "IPAddressPoolList" && gvk.Group == v1alpha1.GroupName
+	isOurs := slices.Contains(plannable, strings.TrimSuffix(gvk.Kind, "List")) && gvk.Group == v1alpha1.GroupName
+	isList := strings.HasSuffix(gvk.Kind, "List") && (isOurs || gvk.Kind == "List" && gvk.Version == "v1" && gvk.Group == "")
 	switch {
 	case header.Kind == "" || header.APIVersion == "":
 		return fmt.Errorf("%s has no kind or no apiVersion", source)
@@ -94,14 +97,14 @@ func decode(data []byte, source string, manifests *[]Manifest, skipped map[strin
 			}
 		}
 		return nil
-	case gvk.Kind != "IPAddressPool":
+	case !slices.Contains(plannable, gvk.Kind):
 		skipped[gvk.Kind]++
 		return nil
 	case gvk.Group != v1alpha1.GroupName:
-		skipped["IPAddressPool of "+header.APIVersion]++
+		skipped[gvk.Kind+" of "+header.APIVersion]++
 		return nil
 	case gvk.Version != v1alpha1.SchemeGroupVersion.Version:
-		return fmt.Errorf("%s: IPAddressPool of %s: this plugin knows only those of %s", source, header.APIVersion, v1alpha1.SchemeGroupVersion)
+		return fmt.Errorf("%s: %s of %s: this plugin knows only those of %s", source, gvk.Kind, header.APIVersion, v1alpha1.SchemeGroupVersion)
 	}
 	// YAML may look like JSON, which the decoder would take it for.
 	data, err := yaml.YAMLToJSONStrict(data)
@@ -111,6 +114,15 @@ func decode(data []byte, source string, manifests *[]Manifest, skipped map[strin
 	object, _, err := poolDecoder.Decode(data, nil, nil)
 	if err != nil {
 		return fmt.Errorf("%s: %s", source, yamlError(err))
+	}
+	switch o := object.(type) {
+	case *v1alpha1.L2Advertisement:
+		*manifests = append(*manifests, Manifest{L2: o, Source: source})
+		return checkAdvertisement(source, "L2Advertisement", o.Name, readable(o))
+	case *v1alpha1.BGPAdvertisement:
+		*manifests = append(*manifests, Manifest{BGP: withLengths(o), Source: source})
+		_, err := k8s.ReadBGPAdvertisement(o)
+		return checkAdvertisement(source, "BGPAdvertisement", o.Name, err)
 	}
 	pool, ok := object.(*v1alpha1.IPAddressPool)
 	switch {
@@ -128,8 +140,42 @@ func decode(data []byte, source string, manifests *[]Manifest, skipped map[strin
 		assign := true
 		pool.Spec.AutoAssign = &assign
 	}
-	*manifests = append(*manifests, Manifest{pool, source})
+	*manifests = append(*manifests, Manifest{Pool: pool, Source: source})
 	return nil
+}
+
+// plannable are the kinds that can be planned.
+var plannable = []string{"IPAddressPool", "L2Advertisement", "BGPAdvertisement"}
+
+func checkAdvertisement(source, kind, name string, err error) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("%s: %s without metadata.name", source, kind)
+	case err != nil:
+		return fmt.Errorf("%s: %s %s: %w", source, kind, name, err)
+	}
+	return nil
+}
+
+// readable tells why an L2Advertisement cannot be read.
+func readable(o *v1alpha1.L2Advertisement) error {
+	_, err := k8s.SelectPools(o)
+	if err == nil {
+		_, err = k8s.CompileSelectors("nodeSelectors", o.Spec.NodeSelectors)
+	}
+	return err
+}
+
+// withLengths fills in what the API server would, so that it compares with what is there.
+func withLengths(o *v1alpha1.BGPAdvertisement) *v1alpha1.BGPAdvertisement {
+	v4, v6 := int32(32), int32(128)
+	if o.Spec.AggregationLength == nil {
+		o.Spec.AggregationLength = &v4
+	}
+	if o.Spec.AggregationLengthV6 == nil {
+		o.Spec.AggregationLengthV6 = &v6
+	}
+	return o
 }
 
 // yamlError is what is wrong with a document, without the names of the decoders that found it.

@@ -14,11 +14,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Plan is what a change of pools would do to living Services.
+// Plan is what a change of pools and advertisements would do to living Services.
 type Plan struct {
 	Pools    []PlannedPool    `json:"pools"`
 	Services []PlannedService `json:"services"` // all but the kept
 	Summary  Summary          `json:"summary"`
+	// Announcements are what becomes of how addresses are announced, those that stay as they are left out; only where
+	// the change is one of advertisements too. Unknown says what of that could not be told.
+	Announcements []PlannedAnnouncement `json:"announcements,omitempty"`
+	Unknown       []string              `json:"unknown,omitempty"`
 	// Undecided are Services that a controller has still to decide, whatever comes of the plan: it starts
 	// from what they will have.
 	Undecided int `json:"undecided"`
@@ -37,14 +41,16 @@ type Summary struct {
 
 // Exit statuses of `kubectl fairlead plan`, as of kubectl diff.
 const (
-	ExitSame  = 0 // no Service loses an address or gets another
+	ExitSame  = 0 // no Service loses an address or gets another, and no address goes unannounced
 	ExitMoves = 1
 	ExitError = 2
 )
 
-// ExitStatus is 1 if a Service loses an address that it has, whether it gets another or not.
+// ExitStatus is 1 if a Service loses an address that it has, whether it gets another or not, and if one is not
+// answered for any more, or withdrawn from a peer.
 func (p *Plan) ExitStatus() int {
-	if p.Summary.Lost+p.Summary.Moved > 0 {
+	gone := slices.ContainsFunc(p.Announcements, func(a PlannedAnnouncement) bool { return a.Change == Silent || a.Change == Withdrawn })
+	if p.Summary.Lost+p.Summary.Moved > 0 || gone {
 		return ExitMoves
 	}
 	return ExitSame
@@ -120,10 +126,15 @@ const (
 
 var gravity = []Change{Lost, Moved, Pending, Assigned, Kept}
 
-// MakePlan compares what the Services of a snapshot have with what they would have if pools were applied and
-// deleted. The snapshot has the Services of all namespaces.
-func MakePlan(s *Snapshot, apply []Manifest, remove []string) (*Plan, error) {
+// MakePlan compares what the Services of a snapshot have with what they would have if pools and advertisements were
+// applied and deleted. The snapshot has the Services of all namespaces.
+func MakePlan(s *Snapshot, manifests []Manifest, deleted []string) (*Plan, error) {
+	apply, remove := ofPools(manifests, deleted)
 	changed, err := changePools(s, apply, remove)
+	if err != nil {
+		return nil, err
+	}
+	after, announced, err := changeAdvertisements(s, changed, manifests, deleted)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +173,26 @@ func MakePlan(s *Snapshot, apply []Manifest, remove []string) (*Plan, error) {
 			cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name), cmp.Compare(x.From, y.From), cmp.Compare(x.To, y.To))
 	})
 	p.addPools(s, changed, apply, remove, use, r, conflicts, change.Conflicts)
+	if announced {
+		p.announce(s, after)
+	}
 	return p, nil
+}
+
+// ofPools are what of a change is of pools.
+func ofPools(manifests []Manifest, deleted []string) (apply []Manifest, remove []string) {
+	for _, m := range manifests {
+		if m.Pool != nil {
+			apply = append(apply, m)
+		}
+	}
+	for _, name := range deleted {
+		switch kind, of := splitKind(name); kind {
+		case "", "IPAddressPool":
+			remove = append(remove, of)
+		}
+	}
+	return apply, remove
 }
 
 // changePools returns the pools as they would be. A new pool is the youngest.

@@ -81,7 +81,7 @@ func TestNewPoolsAreTheYoungest(t *testing.T) {
 	living := pool("zz", "192.0.2.1-192.0.2.9")
 	living.CreationTimestamp = metav1.NewTime(now.Add(time.Minute))
 	s := &Snapshot{Pools: []*v1alpha1.IPAddressPool{living}, Time: now}
-	p, err := MakePlan(s, []Manifest{{pool("aa", "192.0.2.5-192.0.2.12"), "file"}}, nil)
+	p, err := MakePlan(s, []Manifest{{Pool: pool("aa", "192.0.2.5-192.0.2.12"), Source: "file"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestNewPoolsAreTheYoungest(t *testing.T) {
 // What a controller has still to do is not the plan's doing.
 func TestPlanStartsFromWhatServicesWillHave(t *testing.T) {
 	s := &Snapshot{Services: []*corev1.Service{service("default", "new")}, Pools: []*v1alpha1.IPAddressPool{pool("edge", "192.0.2.1")}, Time: now}
-	p, err := MakePlan(s, []Manifest{{pool("edge", "192.0.2.1-192.0.2.2"), "file"}}, nil)
+	p, err := MakePlan(s, []Manifest{{Pool: pool("edge", "192.0.2.1-192.0.2.2"), Source: "file"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestWhoWaitsLongestGoesFirst(t *testing.T) {
 			Reason: "NoPool", LastTransitionTime: metav1.NewTime(now.Add(since))}}
 	}
 	s := &Snapshot{Services: []*corev1.Service{older, younger}, Time: now}
-	p, err := MakePlan(s, []Manifest{{pool("edge", "192.0.2.1"), "file"}}, nil)
+	p, err := MakePlan(s, []Manifest{{Pool: pool("edge", "192.0.2.1"), Source: "file"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func BenchmarkPlan(b *testing.B) {
 		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
 			s := large(n)
 			for b.Loop() {
-				p, err := MakePlan(s, []Manifest{{pool("a", "198.18.128.0/17", "198.19.0.0/16"), "file"}}, nil)
+				p, err := MakePlan(s, []Manifest{{Pool: pool("a", "198.18.128.0/17", "198.19.0.0/16"), Source: "file"}}, nil)
 				if err != nil || p.Summary.Lost > 0 {
 					b.Fatalf("%+v, %v", p, err)
 				}
@@ -169,7 +169,7 @@ func BenchmarkServices(b *testing.B) {
 // Pools as they are change nothing, whatever waits.
 func TestPlanOfNoChange(t *testing.T) {
 	s := large(1000)
-	p, err := MakePlan(s, []Manifest{{s.Pools[0], "file"}, {s.Pools[1], "file"}}, nil)
+	p, err := MakePlan(s, []Manifest{{Pool: s.Pools[0], Source: "file"}, {Pool: s.Pools[1], Source: "file"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,60 @@ func WritePlan(w io.Writer, p *Plan, f Format) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintln(w, p.Summary)
+	if len(p.Pools) > 0 || p.Announcements == nil {
+		if _, err := fmt.Fprintln(w, p.Summary); err != nil {
+			return err
+		}
+	}
+	return p.writeAnnouncements(w, f)
+}
+
+// nodes are the names of nodes, or how many there are.
+func (a PlannedAnnouncement) nodes(names []string, all bool) string {
+	if len(names) > 2 && !all {
+		return count(len(names), "node")
+	}
+	return orDash(strings.Join(names, ","))
+}
+
+// writeAnnouncements prints what becomes of announcements, if the plan is of advertisements.
+func (p *Plan) writeAnnouncements(w io.Writer, f Format) error {
+	if p.Announcements == nil {
+		return nil
+	}
+	if len(p.Pools) > 0 {
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+	}
+	t := table{header: []string{"ANNOUNCED", "CHANGE", "FROM", "TO", "WHY"}}
+	counts := map[AnnouncementChange]int{}
+	for _, a := range p.Announcements {
+		counts[a.Change]++
+		what := a.Address
+		if a.Peer != "" {
+			what += " to " + a.Peer
+		}
+		if f.Wide {
+			what += " (" + strings.Join(a.Services, ",") + ")"
+		}
+		t.add(what, string(a.Change), a.nodes(a.From, f.Wide), a.nodes(a.To, f.Wide), a.Why)
+	}
+	if len(t.rows) > 0 {
+		if err := t.write(w, f.Width); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+	}
+	for _, text := range p.Unknown {
+		if err := writeParagraph(w, f.Width, text); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(w, "Local segment: %d silent, %d moved, %d answered anew.\nBGP: %d withdrawn, %d changed, %d advertised anew.\n",
+		counts[Silent], counts[Handed], counts[Answered], counts[Withdrawn], counts[Rerouted], counts[Advertised])
 	return err
 }
 

@@ -188,7 +188,32 @@ func run(inputs map[string][]byte, command string) string {
 		}
 	case "explain":
 		if rest[0] == "address" {
-			err = WriteAddressExplanation(&out, ExplainAddress(s, netip.MustParseAddr(rest[1])), f)
+			e := ExplainAddress(s, netip.MustParseAddr(rest[1]))
+			if data != "" {
+				err = WriteData(&out, data, e)
+			} else {
+				err = WriteAddressExplanation(&out, e, f)
+			}
+			break
+		}
+		if rest[0] == "node" && len(rest) == 1 {
+			if rows := ExplainNodes(s); data != "" {
+				err = WriteData(&out, data, rows)
+			} else {
+				err = WriteNodes(&out, rows, f)
+			}
+			break
+		}
+		if rest[0] == "node" {
+			var e *NodeExplanation
+			if e, err = ExplainNode(s, rest[1]); err != nil {
+				break
+			}
+			if data != "" {
+				err = WriteData(&out, data, e)
+			} else {
+				err = WriteNodeExplanation(&out, e, f)
+			}
 			break
 		}
 		var key lb.Key
@@ -196,7 +221,12 @@ func run(inputs map[string][]byte, command string) string {
 			break
 		}
 		var e *Explanation
-		if e, err = Explain(s, key); err == nil {
+		if e, err = Explain(s, key); err != nil {
+			break
+		}
+		if data != "" {
+			err = WriteData(&out, data, e)
+		} else {
 			err = WriteExplanation(&out, e, f)
 		}
 	case "plan":

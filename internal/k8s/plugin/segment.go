@@ -42,9 +42,10 @@ type segment struct {
 type saying struct {
 	node string
 	// standsFor is the node that owns the address and has this one answer on its behalf; empty if node owns it.
-	standsFor  string
-	service    string
-	interfaces []string
+	standsFor              string
+	service                string
+	interfaces             []string
+	v1alpha1.Layer2Address // as the speaker writes it
 }
 
 type conflict struct {
@@ -135,7 +136,7 @@ func (g *segment) read(sp *v1alpha1.Speaker) {
 	}
 	for _, x := range l2.Addresses {
 		if a, err := lb.ParseAddr(x.Address); err == nil {
-			g.said[a] = append(g.said[a], saying{sp.Name, x.For, x.Service, x.Interfaces})
+			g.said[a] = append(g.said[a], saying{sp.Name, x.For, x.Service, x.Interfaces, x})
 			if x.For != "" {
 				g.stoodIn[x.For]++
 			}

@@ -91,7 +91,7 @@ func LoadForSwitch(ctx context.Context, c *k8s.Cluster, made []*v1alpha1.IPAddre
 func MakeSwitch(s *Snapshot, made []*v1alpha1.IPAddressPool, served string) (*Switch, error) {
 	var apply []Manifest
 	for _, p := range made {
-		apply = append(apply, Manifest{p, "what is converted"})
+		apply = append(apply, Manifest{Pool: p, Source: "what is converted"})
 	}
 	pools, err := changePools(s, apply, nil)
 	if err != nil {

@@ -13,11 +13,11 @@ import (
 
 // NodeVerdict is what a node is to an address.
 type NodeVerdict struct {
-	Node string
-	May  May
+	Node string `json:"node"`
+	May  May    `json:"may"`
 	// Owned is how many addresses the node owns in all.
-	Owned int
-	Why   string
+	Owned int    `json:"owned"`
+	Why   string `json:"why,omitempty"`
 }
 
 // May tells whether a node may own an address.

@@ -26,7 +26,7 @@ func (s *Speaker) Tell(changes []layer2.Change) {
 func (s *Speaker) ownerEvents(c layer2.Change, cause string) (events []k8s.Event) {
 	reason, message := "OwnerElected", fmt.Sprintf("%s answers for %s on %s", s.config.Node, c.Address, strings.Join(c.Interfaces, ", "))
 	if c.From != "" {
-		reason, message = "OwnerChanged", message+", "+whyChanged(cause, c.From, s.barredFor(c.From))
+		reason, message = "OwnerChanged", message+", "+WhyChanged(cause, c.From, s.barredFor(c.From))
 	}
 	for _, svc := range s.sharersOf(c.Address) {
 		events = append(events, k8s.Event{
@@ -39,9 +39,9 @@ func (s *Speaker) ownerEvents(c layer2.Change, cause string) (events []k8s.Event
 	return events
 }
 
-// whyChanged puts into words why an address was taken over from a node; barred is what that node is barred
+// WhyChanged puts into words why an address was taken over from a node; barred is what that node is barred
 // for, if it is.
-func whyChanged(cause, from, barred string) string {
+func WhyChanged(cause, from, barred string) string {
 	switch cause {
 	case "Lost":
 		return fmt.Sprintf("taken over from %s, which was lost", from)

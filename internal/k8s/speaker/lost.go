@@ -17,8 +17,9 @@ import (
 // first be lost too, or restart, before it has marked the object, it is seen to be missing long before.
 const lostFor = time.Minute
 
-// lostPatch takes from a lost speaker's status all that it says of the present.
-const lostPatch = `{"status": {"gossip": null, "failureDetection": null, "layer2": null, "bgpSessions": null, "conditions": [
+// lostPatch takes from a lost speaker's status all that it says of the present. What it took over once stays true.
+const lostPatch = `{"status": {"gossip": null, "failureDetection": null, "bgpSessions": null, "layer2": {"owned": 0,
+	"standingIn": null, "addresses": null, "truncated": null, "suppressedNodes": null, "conflicts": null}, "conditions": [
 	{"type": "Ready", "status": "False", "reason": "Lost", "message": %q, "lastTransitionTime": %q}]}}`
 
 // Lost has the object of another speaker marked: that one cannot do it any more, and its object would go on

@@ -26,6 +26,8 @@ const (
 	mostSessions   = 64
 	mostSuppressed = 64
 	mostConflicts  = 64
+	mostTakeovers  = 32
+	mostReason     = 256
 )
 
 // fewMembers may all write at once.
@@ -37,7 +39,12 @@ func (s *Status) wanted(written v1alpha1.SpeakerStatus) v1alpha1.SpeakerStatus {
 	status := speakerStatus(engine, s.members())
 	if written.Layer2 != nil {
 		keepPenalties(status.Layer2.SuppressedNodes, written.Layer2.SuppressedNodes)
+		status.Layer2.Takeovers = withFormer(written.Layer2.Takeovers, status.Layer2.Takeovers)
 	}
+	if s.former == nil {
+		s.former = formerOwnership(written.Layer2)
+	}
+	s.former.recall(status.Layer2.Addresses)
 	status.BGPSessions = s.sessions()
 	keepSessions(status.BGPSessions, written.BGPSessions)
 	status.Version = s.version
@@ -55,7 +62,11 @@ func (s *Status) wanted(written v1alpha1.SpeakerStatus) v1alpha1.SpeakerStatus {
 // stopped is the status of a speaker that was told to stop. Its node's interfaces are what others go on to answer
 // with on its behalf.
 func (s *Status) stopped(written v1alpha1.SpeakerStatus) v1alpha1.SpeakerStatus {
-	return v1alpha1.SpeakerStatus{Version: s.version, Interfaces: written.Interfaces,
+	var left *v1alpha1.Layer2Status
+	if last := s.wanted(written).Layer2; len(last.Takeovers) > 0 {
+		left = &v1alpha1.Layer2Status{Takeovers: last.Takeovers}
+	}
+	return v1alpha1.SpeakerStatus{Version: s.version, Interfaces: written.Interfaces, Layer2: left,
 		Conditions: withCondition(withConflicts(written.Conditions, nil), metav1.Condition{
 			Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: "Stopped",
 			Message: fmt.Sprintf("the speaker was told to stop; its addresses stay with the node for %s (--restart-grace)", s.grace),
@@ -211,8 +222,18 @@ func layer2Status(engine layer2.Status) *v1alpha1.Layer2Status {
 	for _, a := range addresses[:min(len(addresses), mostAddresses)] {
 		o := engine.Owned[a]
 		interfaces := o.Interfaces[:min(len(o.Interfaces), mostInterfaces)]
-		status.Addresses = append(status.Addresses,
-			v1alpha1.Layer2Address{Address: a.String(), Service: o.Service.String(), For: o.For, Interfaces: interfaces})
+		address := v1alpha1.Layer2Address{Address: a.String(), Service: o.Service.String(), For: o.For, Interfaces: interfaces, From: o.From}
+		if !o.Since.IsZero() {
+			since := seconds(o.Since)
+			address.Since = &since
+		}
+		if o.Cause != layer2.Resumed {
+			address.Cause = v1alpha1.TakeoverCause(o.Cause)
+		}
+		status.Addresses = append(status.Addresses, address)
+	}
+	for _, t := range engine.Takeovers {
+		status.Takeovers = append(status.Takeovers, takeover(t))
 	}
 	for _, d := range engine.Damped[:min(len(engine.Damped), mostSuppressed)] {
 		status.SuppressedNodes = append(status.SuppressedNodes, v1alpha1.SuppressedNode{

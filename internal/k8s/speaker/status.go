@@ -67,6 +67,8 @@ type Status struct {
 	last *v1alpha1.Speaker // as the API server answered it
 	due  time.Time         // when a change that waits is written, zero if none does
 	told layer2.Status     // the one of which was told last
+	// former is how it came to own addresses, also in a former life; nil before the first look.
+	former ownership
 	// counted is the tally at the last look; sessionTeller knows which sessions were told of.
 	counted       uint64
 	sessionTeller sessionTeller

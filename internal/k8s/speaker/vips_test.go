@@ -333,7 +333,7 @@ func TestWhyAnAddressMoved(t *testing.T) {
 		{"a cause that is not known here", "Other", "x", "taken over from m"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := whyChanged(tt.cause, "m", tt.barred); got != tt.want {
+			if got := WhyChanged(tt.cause, "m", tt.barred); got != tt.want {
 				t.Errorf("%q, want %q", got, tt.want)
 			}
 		})
