@@ -65,6 +65,10 @@ image: ## Build the two images, from scratch, into the local Docker
 image-archive: ## Both images for all platforms, and SBOMs, into build/image (no Docker)
 	hack/image.sh archive
 
+.PHONY: plugin
+plugin: ## The kubectl plugin for all platforms, and its krew manifest, into build/plugin
+	hack/plugin.sh
+
 .PHONY: bench
 bench: ## Benchmarks; sizes are in their names
 	go test -run '^$$' -bench . -benchmem $(UNIT)

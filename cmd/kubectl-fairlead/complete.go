@@ -76,6 +76,32 @@ func nodeNames(cmd *cobra.Command, o *plugin.Options, typed string) []string {
 	})
 }
 
+// namespaceNames completes the name of a namespace.
+func namespaceNames(cmd *cobra.Command, o *plugin.Options, typed string) []string {
+	return completing(o, typed, func(c *k8s.Cluster) ([]string, error) { return plugin.NamespaceNames(cmd.Context(), c) })
+}
+
+// completeFlags completes the values of the flags that all commands have.
+func completeFlags(root *cobra.Command, o *plugin.Options) {
+	for _, name := range []string{"namespace", "fairlead-namespace"} {
+		_ = root.RegisterFlagCompletionFunc(name, func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+			return namespaceNames(cmd, o, typed), cobra.ShellCompDirectiveNoFileComp
+		})
+	}
+	_ = root.RegisterFlagCompletionFunc("context", func(_ *cobra.Command, _ []string, typed string) (names []string, _ cobra.ShellCompDirective) {
+		all, _ := o.Contexts()
+		for _, name := range all {
+			if strings.HasPrefix(name, typed) {
+				names = append(names, name)
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	})
+	for _, name := range []string{"load-balancer-class", "request-timeout"} {
+		_ = root.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
+	}
+}
+
 // advertisementNames completes the name of an L2Advertisement.
 func advertisementNames(cmd *cobra.Command, o *plugin.Options, typed string) []string {
 	return completing(o, typed, func(c *k8s.Cluster) (names []string, err error) {

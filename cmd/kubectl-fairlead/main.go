@@ -15,7 +15,6 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/daemon"
 	"github.com/fairlead-lb/fairlead/internal/k8s/plugin"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 	"k8s.io/klog/v2"
 )
 
@@ -36,11 +35,14 @@ func execute(ctx context.Context, args []string, in io.Reader, out, failure io.W
 	root.SetErr(failure)
 	cmd, err := root.ExecuteContextC(ctx)
 	var moves movesError
+	var wrong wrongError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &moves):
 		return plugin.ExitMoves
+	case errors.As(err, &wrong):
+		return 1
 	}
 	fmt.Fprintln(failure, "error: "+strings.ReplaceAll(err.Error(), "\n", " "))
 	if cmd.Name() == "plan" || errors.As(err, new(checkError)) {
@@ -54,6 +56,11 @@ type movesError struct{}
 
 func (movesError) Error() string { return "Services would move or be lost" }
 
+// wrongError makes status --check exit with 1: what is wrong was said.
+type wrongError struct{}
+
+func (wrongError) Error() string { return "something is wrong" }
+
 func rootCommand() *cobra.Command {
 	var o plugin.Options
 	root := &cobra.Command{
@@ -63,9 +70,11 @@ func rootCommand() *cobra.Command {
 		Long: `What Fairlead decides about addresses, and why: which Service gets which, which
 node answers for it, and which routers are told of it.
 
-It works with your own rights. Only drain, undrain and rebalance write: an
-annotation on a Node or an L2Advertisement.`,
-		Example: `  kubectl fairlead pools
+It works with your own rights, and says what it could not see for want of some.
+Only drain, undrain and rebalance write: an annotation on a Node or an
+L2Advertisement.`,
+		Example: `  kubectl fairlead status
+  kubectl fairlead pools
   kubectl fairlead services -A --pending
   kubectl fairlead owners --node node1
   kubectl fairlead peers
@@ -73,20 +82,23 @@ annotation on a Node or an L2Advertisement.`,
   kubectl fairlead explain service web
   kubectl fairlead explain address 192.0.2.200
   kubectl fairlead plan -f pools.yaml
-  kubectl fairlead drain node1`,
+  kubectl fairlead drain node1
+  kubectl fairlead ui`,
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	// kubectl completes plugins by a program of its own, which calls the hidden command __complete.
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), " for more information about a command.", " tells more.", 1)) // 80 columns
 	flags := root.PersistentFlags()
-	flags.StringVar(&o.Kubeconfig, "kubeconfig", "", "kubeconfig `FILE` instead of $KUBECONFIG or\n~/.kube/config")
+	flags.StringVar(&o.Kubeconfig, "kubeconfig", "", "kubeconfig `FILE` instead of\n$KUBECONFIG or ~/.kube/config")
 	flags.StringVar(&o.Context, "context", "", "`NAME` of the kubeconfig's context to use")
 	flags.StringVarP(&o.Namespace, "namespace", "n", "", "`NAMESPACE` instead of the context's")
-	flags.StringVar(&o.RequestTimeout, "request-timeout", "", "`TIME` that one answer may take, such as 5s;\nwithout it, any")
-	flags.StringVar(&o.LoadBalancerClass, "load-balancer-class", "", "`CLASS` that the controller serves, if it was\nstarted with this flag")
-	root.AddCommand(poolsCommand(&o), servicesCommand(&o), ownersCommand(&o), peersCommand(&o), routesCommand(&o), explainCommand(&o),
-		planCommand(&o), importCommand(&o), drainCommand(&o), undrainCommand(&o), rebalanceCommand(&o), versionCommand())
+	flags.StringVar(&o.RequestTimeout, "request-timeout", "", "`TIME` that one answer may take, such\nas 5s; without it, any")
+	flags.StringVar(&o.LoadBalancerClass, "load-balancer-class", "", "`CLASS` that the controller serves, if\nit was started with this flag")
+	flags.StringVar(&o.FairleadNamespace, "fairlead-namespace", "fairlead-system", "`NAME` of the namespace that Fairlead\nruns in")
+	completeFlags(root, &o)
+	root.AddCommand(statusCommand(&o), poolsCommand(&o), servicesCommand(&o), ownersCommand(&o), peersCommand(&o), routesCommand(&o), explainCommand(&o),
+		planCommand(&o), importCommand(&o), drainCommand(&o), undrainCommand(&o), rebalanceCommand(&o), uiCommand(&o), bundleCommand(&o), versionCommand())
 	return root
 }
 
@@ -97,44 +109,5 @@ func versionCommand() *cobra.Command {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "kubectl-fairlead", daemon.Current())
 			return err
 		},
-	}
-}
-
-// output is the flag -o.
-type output struct {
-	value   string
-	allowed []string
-}
-
-func (o *output) add(cmd *cobra.Command, allowed ...string) {
-	o.allowed = allowed
-	cmd.Flags().StringVarP(&o.value, "output", "o", "", "output `FORMAT`: "+strings.Join(allowed, ", "))
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(allowed, cobra.ShellCompDirectiveNoFileComp))
-}
-
-// format returns how to print, and "json" or "yaml" if it is for a program.
-func (o *output) format() (f plugin.Format, data string, err error) {
-	if width, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
-		f.Width = width
-	}
-	switch o.value {
-	case "":
-		return f, "", nil
-	case "wide":
-		f.Wide = true
-		return f, "", nil
-	}
-	for _, a := range o.allowed {
-		if a == o.value {
-			return f, a, nil
-		}
-	}
-	return f, "", fmt.Errorf("-o %q is none of %s", o.value, strings.Join(o.allowed, ", "))
-}
-
-// note tells the user something that is not part of the output.
-func note(cmd *cobra.Command, notes ...string) {
-	for _, n := range notes {
-		fmt.Fprintln(cmd.ErrOrStderr(), "note: "+n)
 	}
 }

@@ -37,6 +37,8 @@ func TestMistakes(t *testing.T) {
 		{"routes of what is neither prefix nor Service", "routes a/b/c", "", 1, `"a/b/c" is not of the form namespace/name`},
 		{"routes of half a prefix", "routes 192.0.2.0/240", "", 1, `"192.0.2.0/240" is not a prefix`},
 		{"no such output of peers", "peers -o xml", "", 1, `-o "xml" is none of wide, json, yaml`},
+		{"watching for a program", "services -w -o json", "", 1, "-w is for people: leave -o json out, or -w"},
+		{"a port that cannot be", "ui --port 70000", "", 1, `invalid argument "70000" for "--port" flag`},
 		{"draining nothing", "drain", "", 1, "name one node: kubectl fairlead drain NODE"},
 		{"draining two nodes", "drain a b", "", 1, "name one node: kubectl fairlead drain NODE"},
 		{"draining a node without a name", "undrain ", "", 1, "name one node: kubectl fairlead undrain NODE"},

@@ -27,7 +27,8 @@ advertises the address: see kubectl fairlead routes. -o wide adds hardware
 addresses.`,
 		Example: `  kubectl fairlead owners
   kubectl fairlead owners --node node1
-  kubectl fairlead owners 192.0.2.200 shop/web -o wide`,
+  kubectl fairlead owners 192.0.2.200 shop/web -o wide
+  kubectl fairlead owners -w`,
 		ValidArgsFunction: func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 			return append(addressNames(cmd, o, typed), serviceNames(cmd, o, typed)...), cobra.ShellCompDirectiveNoFileComp
 		},
@@ -44,12 +45,18 @@ addresses.`,
 			if err != nil {
 				return err
 			}
-			owners, notes, err := plugin.LoadOwners(cmd.Context(), cluster, o.LoadBalancerClass)
+			s, err := plugin.LoadSegment(cmd.Context(), cluster, o.LoadBalancerClass)
 			if err != nil {
 				return err
 			}
-			note(cmd, notes...)
-			owners, missing := owners.Select(node, addresses, services)
+			note(cmd, s.Notes...)
+			if out.watch {
+				return follow(cmd, cluster, s, plugin.OwnersListing(f, func(all *plugin.Ownership) *plugin.Ownership {
+					chosen, _ := all.Select(node, addresses, services)
+					return chosen
+				}))
+			}
+			owners, missing := plugin.Owners(s).Select(node, addresses, services)
 			switch {
 			case data != "":
 				err = plugin.WriteData(cmd.OutOrStdout(), data, owners)
@@ -68,6 +75,7 @@ addresses.`,
 		},
 	}
 	out.add(cmd, "wide", "json", "yaml")
+	out.addWatch(cmd, watchRows)
 	addNode(cmd, o, &node, "only what this `NODE` owns or answers for")
 	return cmd
 }

@@ -24,7 +24,8 @@ adds the router's address and AS number, the negotiated hold time and families,
 messages received and sent, and whether graceful restart was agreed on.`,
 		Example: `  kubectl fairlead peers
   kubectl fairlead peers tor1
-  kubectl fairlead peers --node node1 -o wide`,
+  kubectl fairlead peers --node node1 -o wide
+  kubectl fairlead peers -w`,
 		Args: atMostOne("peer", "peers [PEER]"),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
@@ -41,17 +42,24 @@ messages received and sent, and whether graceful restart was agreed on.`,
 			if err != nil {
 				return err
 			}
-			rows, notes, err := plugin.LoadPeers(cmd.Context(), cluster)
+			s, err := plugin.LoadPeers(cmd.Context(), cluster)
 			if err != nil {
 				return err
 			}
-			note(cmd, notes...)
+			note(cmd, s.Notes...)
 			peer := ""
 			if len(args) > 0 {
 				peer = args[0]
 			}
-			if rows, err = plugin.SelectPeers(rows, peer, node); err != nil {
+			rows, err := plugin.SelectPeers(plugin.Peers(s), peer, node)
+			if err != nil {
 				return err
+			}
+			if out.watch {
+				return follow(cmd, cluster, s, plugin.PeersListing(f, func(all []plugin.PeerRow) []plugin.PeerRow {
+					chosen, _ := plugin.SelectPeers(all, peer, node) // none once the peer is gone
+					return chosen
+				}))
 			}
 			switch {
 			case data != "":
@@ -69,6 +77,7 @@ messages received and sent, and whether graceful restart was agreed on.`,
 		},
 	}
 	out.add(cmd, "wide", "json", "yaml")
+	out.addWatch(cmd, watchRows)
 	addNode(cmd, o, &node, "only the sessions of this `NODE`")
 	return cmd
 }

@@ -26,7 +26,8 @@ speakers' own word. LOCAL-PREF goes to internal peers alone. -o wide adds next
 hops, in the order of the nodes, and Services.`,
 		Example: `  kubectl fairlead routes
   kubectl fairlead routes shop/web
-  kubectl fairlead routes 192.0.2.0/24 --peer tor1 --node node1 -o wide`,
+  kubectl fairlead routes 192.0.2.0/24 --peer tor1 --node node1 -o wide
+  kubectl fairlead routes -w`,
 		Args: atMostOne("prefix or Service", "routes [PREFIX | SERVICE]"),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
@@ -48,11 +49,15 @@ hops, in the order of the nodes, and Services.`,
 			if err != nil {
 				return err
 			}
-			rows, notes, err := plugin.LoadRoutes(cmd.Context(), cluster, o.LoadBalancerClass, want)
+			s, err := plugin.LoadRoutes(cmd.Context(), cluster, o.LoadBalancerClass, want)
 			if err != nil {
 				return err
 			}
-			note(cmd, notes...)
+			note(cmd, s.Notes...)
+			if out.watch {
+				return follow(cmd, cluster, s, plugin.RoutesListing(f, want))
+			}
+			rows := plugin.Routes(s, want)
 			switch {
 			case data != "":
 				return plugin.WriteData(cmd.OutOrStdout(), data, rows)
@@ -69,6 +74,7 @@ hops, in the order of the nodes, and Services.`,
 		},
 	}
 	out.add(cmd, "wide", "json", "yaml")
+	out.addWatch(cmd, watchRows+", one for each node")
 	addNode(cmd, o, &want.Node, "only what this `NODE` advertises")
 	cmd.Flags().StringVar(&want.Peer, "peer", "", "only what this `PEER` is told")
 	_ = cmd.RegisterFlagCompletionFunc("peer", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {

@@ -18,9 +18,10 @@ USED is assigned of all; FREE does not count addresses that wait for the
 return of a deleted Service. 2^64 and 1.8e+19 stand for large numbers, which
 -o wide prints in full, with the ranges and all rules of each pool.`,
 		Example: `  kubectl fairlead pools
-  kubectl fairlead pools -o wide`,
+  kubectl fairlead pools -o wide
+  kubectl fairlead pools -w`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f, _, err := out.format()
+			f, data, err := out.format()
 			if err != nil {
 				return err
 			}
@@ -32,14 +33,20 @@ return of a deleted Service. 2^64 and 1.8e+19 stand for large numbers, which
 			if err != nil {
 				return err
 			}
-			if len(pools) == 0 {
+			switch {
+			case out.watch:
+				return follow(cmd, cluster, &plugin.Snapshot{Pools: pools}, plugin.PoolsListing(f))
+			case data != "":
+				return plugin.WriteData(cmd.OutOrStdout(), data, plugin.Pools(pools))
+			case len(pools) == 0:
 				fmt.Fprintln(cmd.ErrOrStderr(), "There is no IPAddressPool.")
 				return nil
 			}
 			return plugin.WritePools(cmd.OutOrStdout(), plugin.Pools(pools), f)
 		},
 	}
-	out.add(cmd, "wide")
+	out.add(cmd, "wide", "json", "yaml")
+	out.addWatch(cmd, watchRows)
 	return cmd
 }
 
@@ -57,7 +64,10 @@ Where a terminal is too narrow for the messages they are beneath the table;
   kubectl fairlead services
 
   # All that miss something
-  kubectl fairlead services -A --pending -o wide`,
+  kubectl fairlead services -A --pending -o wide
+
+  # What changes, as it does
+  kubectl fairlead services -A -w`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, data, err := out.format()
 			if err != nil {
@@ -73,15 +83,23 @@ Where a terminal is too narrow for the messages they are beneath the table;
 			if err != nil {
 				return err
 			}
-			rows, notes, err := plugin.LoadServiceRows(cmd.Context(), cluster, o.LoadBalancerClass, namespace)
+			s, err := plugin.LoadServicesOf(cmd.Context(), cluster, o.LoadBalancerClass, namespace)
 			if err != nil {
 				return err
 			}
-			note(cmd, notes...)
+			note(cmd, s.Notes...)
 			kind := "Service"
+			choose := func(rows []plugin.ServiceRow) []plugin.ServiceRow { return plugin.ServicesIn(rows, namespace) }
 			if pending {
-				rows, kind = plugin.OnlyPending(rows), "pending Service"
+				kind = "pending Service"
+				choose = func(rows []plugin.ServiceRow) []plugin.ServiceRow {
+					return plugin.OnlyPending(plugin.ServicesIn(rows, namespace))
+				}
 			}
+			if out.watch {
+				return follow(cmd, cluster, s, plugin.ServicesListing(f, choose))
+			}
+			rows := choose(plugin.Services(s))
 			switch {
 			case data != "":
 				return plugin.WriteData(cmd.OutOrStdout(), data, rows)
@@ -96,6 +114,7 @@ Where a terminal is too narrow for the messages they are beneath the table;
 		},
 	}
 	out.add(cmd, "wide", "json", "yaml")
+	out.addWatch(cmd, watchRows)
 	cmd.Flags().BoolVarP(&all, "all-namespaces", "A", false, "Services of all namespaces")
 	cmd.Flags().BoolVar(&pending, "pending", false, "only Services that miss something")
 	return cmd

@@ -50,6 +50,7 @@ func TestFairlead(t *testing.T) {
 		{"rolling", "updates of all speakers break nothing", w.rolling, false},
 		{"drain", "kubectl drain moves the addresses first", w.drain, false},
 		{"leader", "another controller goes on", w.leader, false},
+		{"ui", "the status page answers through the plugin, from another controller when its own goes", w.ui, false},
 		{"scenarios", "the rules of address management", w.scenarios, false},
 		{"uninstall", "the manifest's deletion leaves nothing behind", w.uninstall, false},
 		{"upgrade", "from the previous release, under traffic", w.upgrade, true},

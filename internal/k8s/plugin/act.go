@@ -40,7 +40,7 @@ func Drain(ctx context.Context, c *k8s.Cluster, class, name string, w Waiting) e
 	if err != nil {
 		return err
 	}
-	s, err := loadSegment(ctx, c, class)
+	s, err := LoadSegment(ctx, c, class)
 	if err != nil {
 		return err
 	}

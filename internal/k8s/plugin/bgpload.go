@@ -67,9 +67,9 @@ func (s *Snapshot) LoadBGP(ctx context.Context, c *k8s.Cluster) error {
 	return nil
 }
 
-// LoadPeers reads the sessions of the cluster. Without the Nodes or the BGPPeers it is what the speakers say
-// alone.
-func LoadPeers(ctx context.Context, c *k8s.Cluster) ([]PeerRow, []string, error) {
+// LoadPeers reads what the sessions of the cluster are drawn from. Without the Nodes or the BGPPeers it is what the
+// speakers say alone.
+func LoadPeers(ctx context.Context, c *k8s.Cluster) (*Snapshot, error) {
 	s := &Snapshot{Time: time.Now()}
 	var err error
 	failed := func(kind string) bool {
@@ -81,37 +81,37 @@ func LoadPeers(ctx context.Context, c *k8s.Cluster) ([]PeerRow, []string, error)
 		return err != nil
 	}
 	if s.Speakers, err = LoadSpeakers(ctx, c); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if s.Peers, err = LoadBGPPeers(ctx, c); failed("BGPPeers") {
-		return nil, nil, err
+		return nil, err
 	}
 	if s.Nodes, err = LoadNodes(ctx, c); failed("Nodes") {
-		return nil, nil, err
+		return nil, err
 	}
-	return Peers(s), s.Notes, nil
+	return s, nil
 }
 
-// LoadRoutes reads what is advertised over BGP. It fails if something that is named does not exist.
-func LoadRoutes(ctx context.Context, c *k8s.Cluster, class string, want Selection) ([]RouteRow, []string, error) {
+// LoadRoutes reads what is advertised over BGP. It fails if something that is named does not exist. Without a
+// BGPAdvertisement there is no route, and the rest is not read.
+func LoadRoutes(ctx context.Context, c *k8s.Cluster, class string, want Selection) (*Snapshot, error) {
 	s, err := Load(ctx, c, class, "")
 	if err == nil {
 		err = s.LoadBGP(ctx, c)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	r := newRoster(s)
 	if r.unknown() != "" {
-		return nil, nil, errors.New(s.Notes[len(s.Notes)-1]) // LoadBGP's
+		return nil, errors.New(s.Notes[len(s.Notes)-1]) // LoadBGP's
 	}
 	switch {
-	case len(s.BGPAdvertisements) == 0: // and the rest was not read
-		return []RouteRow{}, s.Notes, nil
+	case len(s.BGPAdvertisements) == 0:
 	case want.Peer != "" && r.peers[want.Peer] == nil:
-		return nil, nil, fmt.Errorf("there is no BGPPeer %s", want.Peer)
+		return nil, fmt.Errorf("there is no BGPPeer %s", want.Peer)
 	case want.Node != "" && r.nodes[want.Node] == nil:
-		return nil, nil, fmt.Errorf("there is no Node %s", want.Node)
+		return nil, fmt.Errorf("there is no Node %s", want.Node)
 	}
-	return Routes(s, want), s.Notes, nil
+	return s, nil
 }

@@ -33,17 +33,23 @@ func routed() []runtime.Object {
 
 func TestLoadBGP(t *testing.T) {
 	peers := func(c *k8s.Cluster) (string, []string, error) {
-		rows, notes, err := LoadPeers(context.Background(), c)
+		s, err := LoadPeers(context.Background(), c)
+		if err != nil {
+			return "", nil, err
+		}
 		var out strings.Builder
-		_ = WritePeers(&out, rows, Format{})
-		return out.String(), notes, err
+		_ = WritePeers(&out, Peers(s), Format{})
+		return out.String(), s.Notes, nil
 	}
 	routes := func(want Selection) func(c *k8s.Cluster) (string, []string, error) {
 		return func(c *k8s.Cluster) (string, []string, error) {
-			rows, notes, err := LoadRoutes(context.Background(), c, "", want)
+			s, err := LoadRoutes(context.Background(), c, "", want)
+			if err != nil {
+				return "", nil, err
+			}
 			var out strings.Builder
-			_ = WriteRoutes(&out, rows, Format{})
-			return out.String(), notes, err
+			_ = WriteRoutes(&out, Routes(s, want), Format{})
+			return out.String(), s.Notes, nil
 		}
 	}
 	explain := func(c *k8s.Cluster) (string, []string, error) {
@@ -54,13 +60,13 @@ func TestLoadBGP(t *testing.T) {
 		return e.Outcome, notes, nil
 	}
 	owners := func(c *k8s.Cluster) (string, []string, error) {
-		o, notes, err := LoadOwners(context.Background(), c, "")
+		s, err := LoadSegment(context.Background(), c, "")
 		if err != nil {
-			return "", notes, err
+			return "", nil, err
 		}
 		var out strings.Builder
-		_ = WriteOwners(&out, o, Format{})
-		return out.String(), notes, nil
+		_ = WriteOwners(&out, Owners(s), Format{})
+		return out.String(), s.Notes, nil
 	}
 	tests := []struct {
 		name       string

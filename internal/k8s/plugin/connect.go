@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 
 	"github.com/fairlead-lb/fairlead/internal/generated/clientset/versioned"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
@@ -18,6 +20,8 @@ type Options struct {
 	Kubeconfig, Context, Namespace, RequestTimeout string
 	// LoadBalancerClass is the controller's flag of this name.
 	LoadBalancerClass string
+	// FairleadNamespace is where Fairlead itself runs.
+	FairleadNamespace string
 }
 
 func (o *Options) config() clientcmd.ClientConfig {
@@ -37,8 +41,14 @@ func (o *Options) CurrentNamespace() (string, error) {
 	return namespace, nil
 }
 
-// Connect makes clients as kubectl would. It reaches for nothing yet.
-func (o *Options) Connect(version string) (*k8s.Cluster, error) {
+// Contexts are the names of the kubeconfig's contexts, sorted.
+func (o *Options) Contexts() ([]string, error) {
+	raw, err := o.config().RawConfig()
+	return slices.Sorted(maps.Keys(raw.Contexts)), err
+}
+
+// REST is how to talk to the cluster, as kubectl would.
+func (o *Options) REST(version string) (*rest.Config, error) {
 	if _, err := clientcmd.ParseTimeout(cmp.Or(o.RequestTimeout, "0")); err != nil {
 		return nil, fmt.Errorf("--request-timeout %q is not a time: write 5s or 1m", o.RequestTimeout)
 	}
@@ -50,6 +60,15 @@ func (o *Options) Connect(version string) (*k8s.Cluster, error) {
 	// A few dozen lists at most, one after another: client-go's own limit would only make pages wait.
 	config.QPS = -1
 	config.WarningHandler = rest.NoWarnings{}
+	return config, nil
+}
+
+// Connect makes clients as kubectl would. It reaches for nothing yet.
+func (o *Options) Connect(version string) (*k8s.Cluster, error) {
+	config, err := o.REST(version)
+	if err != nil {
+		return nil, err
+	}
 	core := rest.CopyConfig(config)
 	core.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
 	core.ContentType = "application/vnd.kubernetes.protobuf"

@@ -17,6 +17,8 @@ type Format struct {
 	Width int
 	// Wide shows all there is, in full.
 	Wide bool
+	// Colour shows states in colours, which are escape sequences.
+	Colour bool
 }
 
 // WriteData prints a value for programs, as "json" or "yaml".

@@ -13,27 +13,28 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// LoadServiceRows lists the Services of a namespace, or of all for "". Those of other namespaces are
-// looked at only if one that is listed may share its address with them.
-func LoadServiceRows(ctx context.Context, c *k8s.Cluster, class, namespace string) (rows []ServiceRow, notes []string, err error) {
-	s, err := Load(ctx, c, class, namespace)
-	if err != nil {
-		return nil, nil, err
+// LoadServicesOf reads the Services of a namespace, or of all for "", and the pools that their addresses are of, as far
+// as these may be read. Those of other namespaces are looked at only if one of this may share its address with them.
+func LoadServicesOf(ctx context.Context, c *k8s.Cluster, class, namespace string) (*Snapshot, error) {
+	s := &Snapshot{Class: class, Namespaces: map[string]map[string]string{}, Time: time.Now(), ServicesOf: namespace}
+	var err error
+	if s.Pools, err = LoadPools(ctx, c); apierrors.IsForbidden(err) {
+		s.Unread = append(s.Unread, "IPAddressPools")
+		s.Notes = append(s.Notes, err.Error()+": which pools addresses are of is unknown")
+	} else if err != nil {
+		return nil, err
+	}
+	if s.Services, err = LoadServices(ctx, c, namespace); err != nil {
+		return nil, err
 	}
 	if namespace != "" && s.mayShare() {
 		if all, err := LoadServices(ctx, c, ""); err == nil {
-			s.Services = all
+			s.Services, s.ServicesOf = all, ""
 		} else {
 			s.Notes = append(s.Notes, err.Error()+": who shares addresses from there is unknown")
 		}
 	}
-	rows = []ServiceRow{} // not null where there are none
-	for _, row := range Services(s) {
-		if namespace == "" || row.Namespace == namespace {
-			rows = append(rows, row)
-		}
-	}
-	return rows, s.Notes, nil
+	return s, nil
 }
 
 // LoadExplanation explains a Service of the cluster.
@@ -92,16 +93,6 @@ func LoadPlan(ctx context.Context, c *k8s.Cluster, class string, apply []Manifes
 	return p, s.Notes, err
 }
 
-// LoadOwners reads who owns which address. Without the Services or the pools it is what the speakers say
-// alone.
-func LoadOwners(ctx context.Context, c *k8s.Cluster, class string) (*Ownership, []string, error) {
-	s, err := loadSegment(ctx, c, class)
-	if err != nil {
-		return nil, nil, err
-	}
-	return Owners(s), s.Notes, nil
-}
-
 // LoadAddressExplanation explains an address.
 func LoadAddressExplanation(ctx context.Context, c *k8s.Cluster, class string, a netip.Addr) (*AddressExplanation, []string, error) {
 	s, err := Load(ctx, c, class, "")
@@ -117,9 +108,9 @@ func LoadAddressExplanation(ctx context.Context, c *k8s.Cluster, class string, a
 	return ExplainAddress(s, a), s.Notes, nil
 }
 
-// loadSegment reads all that says who owns which address and why, and does without what may not be read but
+// LoadSegment reads all that says who owns which address and why, and does without what may not be read but
 // for the Speakers.
-func loadSegment(ctx context.Context, c *k8s.Cluster, class string) (*Snapshot, error) {
+func LoadSegment(ctx context.Context, c *k8s.Cluster, class string) (*Snapshot, error) {
 	s := &Snapshot{Class: class, Namespaces: map[string]map[string]string{}, Time: time.Now()}
 	var err error
 	if s.Pools, err = LoadPools(ctx, c); s.withheld("IPAddressPools", err) {

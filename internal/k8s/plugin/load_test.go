@@ -23,6 +23,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 )
@@ -94,10 +95,13 @@ func TestLoad(t *testing.T) {
 			&v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "main"}}}
 	}
 	services := func(c *k8s.Cluster) (string, []string, error) {
-		rows, notes, err := LoadServiceRows(context.Background(), c, "", "web")
+		s, err := LoadServicesOf(context.Background(), c, "", "web")
+		if err != nil {
+			return "", nil, err
+		}
 		var out strings.Builder
-		_ = WriteServices(&out, rows, Format{})
-		return out.String(), notes, err
+		_ = WriteServices(&out, ServicesIn(Services(s), "web"), Format{})
+		return out.String(), s.Notes, nil
 	}
 	explain := func(name lb.Key) func(c *k8s.Cluster) (string, []string, error) {
 		return func(c *k8s.Cluster) (string, []string, error) {
@@ -118,13 +122,13 @@ func TestLoad(t *testing.T) {
 		return p.Summary.String(), notes, err
 	}
 	owners := func(c *k8s.Cluster) (string, []string, error) {
-		o, notes, err := LoadOwners(context.Background(), c, "")
+		s, err := LoadSegment(context.Background(), c, "")
 		if err != nil {
-			return "", notes, err
+			return "", nil, err
 		}
 		var out strings.Builder
-		_ = WriteOwners(&out, o, Format{})
-		return out.String(), notes, err
+		_ = WriteOwners(&out, Owners(s), Format{})
+		return out.String(), s.Notes, err
 	}
 	address := func(c *k8s.Cluster) (string, []string, error) {
 		e, notes, err := LoadAddressExplanation(context.Background(), c, "", netip.MustParseAddr("192.0.2.1"))
@@ -145,7 +149,8 @@ func TestLoad(t *testing.T) {
 		{name: "and go without, where other namespaces may not be read", run: services, forbid: [3]string{"list", "services", ""},
 			want: "web        a     192.0.2.1  edge", note: "you may not read Services in all namespaces"},
 		{name: "pools that may not be listed", run: services, forbid: [3]string{"list", "ipaddresspools", "*"},
-			fail: `you may not read IPAddressPools: ipaddresspools is forbidden: User "eve" cannot list resource "ipaddresspools"`},
+			want: "192.0.2.1 (shared by 2)  ?      Undecided",
+			note: `you may not read IPAddressPools: ipaddresspools is forbidden: User "eve" cannot list resource "ipaddresspools": which pools`},
 		{name: "Services that may not be listed", run: services, forbid: [3]string{"list", "services", "web"},
 			fail: "you may not read Services in namespace web: services is forbidden"},
 		{name: "an explanation reads the one namespace's labels", run: explain(lb.Key{Namespace: "web", Name: "a"}),
@@ -368,4 +373,13 @@ func TestRetained(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// forbidWatch refuses to watch a kind.
+func (c clients) forbidWatch(resource string) {
+	react := func(clienttesting.Action) (bool, watch.Interface, error) {
+		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: resource}, "", fmt.Errorf("User %q cannot watch resource %q", "eve", resource))
+	}
+	c.core.PrependWatchReactor(resource, react)
+	c.fairlead.PrependWatchReactor(resource, react)
 }

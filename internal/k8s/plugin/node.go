@@ -14,7 +14,7 @@ import (
 
 // NodeExplanation is what `kubectl fairlead explain node` says of one.
 type NodeExplanation struct {
-	NodeRow
+	NodeStanding
 	// Interfaces are those that its speaker answers on.
 	Interfaces []string `json:"interfaces"`
 	// Addresses are those that it owns or stands in for, as far as they are listed: Owned counts all that it owns.
@@ -35,8 +35,8 @@ type NodeExplanation struct {
 	Outcome string `json:"outcome"`
 }
 
-// NodeRow is a node as a list shows it.
-type NodeRow struct {
+// NodeStanding is a node as a list shows it.
+type NodeStanding struct {
 	Node     string   `json:"node"`
 	Standing Standing `json:"standing"`
 	// Why says more of the standing.
@@ -88,7 +88,7 @@ type NodeAdvertisement struct {
 }
 
 // ExplainNodes are all nodes with their standing, by name.
-func ExplainNodes(s *Snapshot) []NodeRow {
+func ExplainNodes(s *Snapshot) []NodeStanding {
 	x := newNodeView(s)
 	names := map[string]bool{}
 	for name := range x.nodes {
@@ -97,11 +97,11 @@ func ExplainNodes(s *Snapshot) []NodeRow {
 	for name := range x.speakers {
 		names[name] = true
 	}
-	rows := make([]NodeRow, 0, len(names))
+	rows := make([]NodeStanding, 0, len(names))
 	for name := range names {
 		rows = append(rows, x.row(name))
 	}
-	slices.SortFunc(rows, func(a, b NodeRow) int { return cmp.Compare(a.Node, b.Node) })
+	slices.SortFunc(rows, func(a, b NodeStanding) int { return cmp.Compare(a.Node, b.Node) })
 	return rows
 }
 
@@ -115,7 +115,7 @@ func ExplainNode(s *Snapshot, name string) (*NodeExplanation, error) {
 		return nil, fmt.Errorf("there is no Node %s", name)
 	}
 	e := &NodeExplanation{
-		NodeRow: x.row(name), Interfaces: []string{}, Addresses: x.addresses(name),
+		NodeStanding: x.row(name), Interfaces: []string{}, Addresses: x.addresses(name),
 		Advertisements: append(x.l2Advertisements(name), x.bgpAdvertisements(name)...), Sessions: append([]PeerRow{}, x.peers[name]...),
 	}
 	if sp := x.speakers[name]; sp != nil {
@@ -161,8 +161,8 @@ func newNodeView(s *Snapshot) *nodeView {
 	return x
 }
 
-func (x *nodeView) row(name string) NodeRow {
-	row := NodeRow{Node: name, Owned: x.owned(name), Peers: len(x.peers[name])}
+func (x *nodeView) row(name string) NodeStanding {
+	row := NodeStanding{Node: name, Owned: x.owned(name), Peers: len(x.peers[name])}
 	prefixes := 0
 	for _, p := range x.peers[name] {
 		if s := p.established(); s != nil {

@@ -7,7 +7,7 @@ import (
 )
 
 // LoadNodeRows lists the nodes of the cluster with their standing.
-func LoadNodeRows(ctx context.Context, c *k8s.Cluster, class string) ([]NodeRow, []string, error) {
+func LoadNodeRows(ctx context.Context, c *k8s.Cluster, class string) ([]NodeStanding, []string, error) {
 	s, err := loadNodes(ctx, c, class)
 	if err != nil {
 		return nil, nil, err
@@ -28,7 +28,7 @@ func LoadNodeExplanation(ctx context.Context, c *k8s.Cluster, class, name string
 // loadNodes reads what says who owns and who advertises what, and does without what may not be read but for the
 // Speakers.
 func loadNodes(ctx context.Context, c *k8s.Cluster, class string) (*Snapshot, error) {
-	s, err := loadSegment(ctx, c, class)
+	s, err := LoadSegment(ctx, c, class)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // WriteNodes prints the nodes with their standing.
-func WriteNodes(w io.Writer, rows []NodeRow, f Format) error {
+func WriteNodes(w io.Writer, rows []NodeStanding, f Format) error {
 	if f.Wide {
 		f.Width = 0
 	}
@@ -21,7 +21,7 @@ func WriteNodes(w io.Writer, rows []NodeRow, f Format) error {
 	return t.write(w, f.Width)
 }
 
-func (r NodeRow) sessions() string {
+func (r NodeStanding) sessions() string {
 	if r.Peers == 0 {
 		return "-"
 	}

@@ -205,25 +205,31 @@ func (o *Ownership) Select(node string, addresses []netip.Addr, services []lb.Ke
 	return selected, missing
 }
 
-// WriteOwners prints a table, with the notes beneath it where the terminal is too narrow for them, and what
-// the speakers' lists leave out.
-func WriteOwners(w io.Writer, o *Ownership, f Format) error {
-	t := table{header: []string{"ADDRESS", "SERVICE", "OWNER", "INTERFACE"}}
+func ownersTable(rows []OwnerRow, f Format) *table {
+	t := &table{header: []string{"ADDRESS", "SERVICE", "OWNER", "INTERFACE"}, styles: map[int]func(string) style{2: ownerStyle}, colour: f.Colour}
 	if f.Wide {
-		f.Width = 0
 		t.header = append(t.header, "HARDWARE-ADDRESS", "POOL", "ADVERTISEMENTS")
 	}
 	t.header = append(t.header, "NOTE")
-	noted := false
-	for _, r := range o.Rows {
+	for _, r := range rows {
 		cells := []string{r.Address, r.service(f.Wide), r.owner(), r.interfaces(func(i OwnerInterface) string { return i.Name })}
 		if f.Wide {
 			cells = append(cells, r.interfaces(func(i OwnerInterface) string { return i.HardwareAddress }),
 				cmp.Or(r.Pool, "-"), cmp.Or(strings.Join(slices.Concat(r.Advertisements, r.BGPAdvertisements), ","), "-"))
 		}
 		t.add(append(cells, r.Note)...)
-		noted = noted || r.Note != ""
 	}
+	return t
+}
+
+// WriteOwners prints a table, with the notes beneath it where the terminal is too narrow for them, and what
+// the speakers' lists leave out.
+func WriteOwners(w io.Writer, o *Ownership, f Format) error {
+	if f.Wide {
+		f.Width = 0
+	}
+	t := ownersTable(o.Rows, f)
+	noted := slices.ContainsFunc(o.Rows, func(r OwnerRow) bool { return r.Note != "" })
 	beneath := noted && !t.fits(f.Width)
 	if !noted || beneath {
 		t.dropLast()

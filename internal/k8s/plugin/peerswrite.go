@@ -15,26 +15,36 @@ import (
 // history is the uptime from which the last error of a session is history, and left to -o wide.
 const history = time.Hour
 
-// WritePeers prints a table, with errors and notes beneath it where the terminal is too narrow for them: each
-// once, with the sessions that it is of.
-func WritePeers(w io.Writer, rows []PeerRow, f Format) error {
-	t := table{header: []string{"PEER", "NODE", "STATE", "UPTIME", "PREFIXES", "BFD"}}
+func peersTable(rows []PeerRow, f Format) *table {
+	t := &table{header: []string{"PEER", "NODE", "STATE", "UPTIME", "PREFIXES", "BFD"},
+		styles: map[int]func(string) style{2: stateStyle, 5: bfdStyle}, colour: f.Colour}
 	if f.Wide {
-		f.Width = 0
 		t.header = append(t.header, "ADDRESS", "ASN", "HOLD-TIME", "FAMILIES", "RECEIVED", "SENT", "GR")
 	}
 	t.header = append(t.header, "LAST-ERROR")
-	type whose struct{ peer, text string }
-	var said []whose
-	nodes := map[whose][]string{}
 	for _, r := range rows {
 		cells := []string{r.Peer, cmp.Or(r.Node, "-"), r.state(), r.upFor(), r.prefixes(), r.bfd()}
 		if f.Wide {
 			received, sent := r.messages()
 			cells = append(cells, r.address(), r.asn(), r.holdTime(), r.families(), received, sent, r.restart())
 		}
+		t.add(append(cells, r.trouble(f.Wide))...)
+	}
+	return t
+}
+
+// WritePeers prints a table, with errors and notes beneath it where the terminal is too narrow for them: each
+// once, with the sessions that it is of.
+func WritePeers(w io.Writer, rows []PeerRow, f Format) error {
+	if f.Wide {
+		f.Width = 0
+	}
+	t := peersTable(rows, f)
+	type whose struct{ peer, text string }
+	var said []whose
+	nodes := map[whose][]string{}
+	for _, r := range rows {
 		text := r.trouble(f.Wide)
-		t.add(append(cells, text)...)
 		if text != "" {
 			of := whose{r.Peer, text}
 			if nodes[of] == nil {

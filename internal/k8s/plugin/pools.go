@@ -17,28 +17,34 @@ import (
 
 // PoolRow is an IPAddressPool as `kubectl fairlead pools` shows it: what its status says, in a line.
 type PoolRow struct {
-	Name string
+	Name string `json:"name"`
 	// Ready is the status of the pool's condition, Unknown if it has none.
-	Ready string
-	// Families in the order of lb.Families; nil where the pool has no address.
-	Families [2]*v1alpha1.PoolFamilyStatus
+	Ready string `json:"ready"`
+	// IPv4 and IPv6 are how full it is; nil where the pool has no address.
+	IPv4 *v1alpha1.PoolFamilyStatus `json:"ipv4,omitempty"`
+	IPv6 *v1alpha1.PoolFamilyStatus `json:"ipv6,omitempty"`
 	// For says in short whom the pool is for and how; Rules says the same in full.
-	For, Rules []string
-	Ranges     []string
+	For   []string `json:"-"`
+	Rules []string `json:"rules,omitempty"`
+	// Ranges of the spec; those that are excluded begin with "not ".
+	Ranges []string `json:"addresses"`
 	// Wrong is what stands in the pool's way.
-	Wrong []Fault
+	Wrong []Fault `json:"wrong,omitempty"`
 }
 
-// Fault is something that is wrong with a pool: a condition's type or reason, and a sentence.
-type Fault struct{ Kind, Sentence string }
+// Fault is something that is wrong with an object: a condition's type or reason, and a sentence.
+type Fault struct {
+	Kind     string `json:"reason"`
+	Sentence string `json:"message"`
+}
 
 // Pools are the rows of pools, sorted by name.
 func Pools(pools []*v1alpha1.IPAddressPool) []PoolRow {
-	var rows []PoolRow
+	rows := []PoolRow{} // not null where there are none
 	for _, p := range pools {
 		pool, _ := k8s.Pool(p) // what cannot be read, a condition tells of
 		row := PoolRow{Name: p.Name, Ready: string(metav1.ConditionUnknown), Wrong: faults(p),
-			Families: [2]*v1alpha1.PoolFamilyStatus{p.Status.IPv4, p.Status.IPv6}}
+			IPv4: p.Status.IPv4, IPv6: p.Status.IPv6}
 		if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReady); c != nil {
 			row.Ready = string(c.Status)
 		}
@@ -140,15 +146,16 @@ func faults(p *v1alpha1.IPAddressPool) (list []Fault) {
 	return list
 }
 
-// WritePools prints a table, and beneath it a paragraph for all that is wrong.
-func WritePools(w io.Writer, rows []PoolRow, f Format) error {
-	t := table{header: []string{"NAME", "READY", "V4-USED", "V4-FREE", "V6-USED", "V6-FREE", "FOR"}}
+// poolsTable is the table of pools, but for what is wrong.
+func poolsTable(rows []PoolRow, f Format) *table {
+	t := &table{header: []string{"NAME", "READY", "V4-USED", "V4-FREE", "V6-USED", "V6-FREE", "FOR"},
+		styles: map[int]func(string) style{1: stateStyle}, colour: f.Colour}
 	if f.Wide {
 		t.header = append(t.header, "ADDRESSES")
 	}
 	for _, r := range rows {
 		cells := []string{r.Name, r.Ready}
-		for _, u := range r.Families {
+		for _, u := range []*v1alpha1.PoolFamilyStatus{r.IPv4, r.IPv6} {
 			used, free := usage(u, f.Wide)
 			cells = append(cells, used, free)
 		}
@@ -158,6 +165,12 @@ func WritePools(w io.Writer, rows []PoolRow, f Format) error {
 		}
 		t.add(append(cells, cmp.Or(strings.Join(r.Rules, "; "), "all"), strings.Join(r.Ranges, ", "))...)
 	}
+	return t
+}
+
+// WritePools prints a table, and beneath it a paragraph for all that is wrong.
+func WritePools(w io.Writer, rows []PoolRow, f Format) error {
+	t := poolsTable(rows, f)
 	width := f.Width
 	if f.Wide {
 		width = 0

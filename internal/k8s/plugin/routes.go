@@ -58,12 +58,18 @@ type Selection struct {
 // prefix and peer. Of what is asked for by its prefix or its Service it is also said that no BGPAdvertisement
 // covers it.
 func Routes(s *Snapshot, want Selection) []RouteRow {
+	if len(s.BGPAdvertisements) == 0 && !want.named() {
+		return []RouteRow{}
+	}
 	return newAdvertising(s).routes(want)
 }
 
+// named tells whether something is asked for by name.
+func (w Selection) named() bool { return w.Prefix.IsValid() || w.Service != lb.Key{} }
+
 // routes are the rows that are selected.
 func (v *advertising) routes(want Selection) []RouteRow {
-	named := want.Prefix.IsValid() || want.Service != lb.Key{}
+	named := want.named()
 	var addresses []netip.Addr
 	for a, services := range v.services {
 		if (!want.Prefix.IsValid() || want.Prefix.Overlaps(v.widest(a))) &&

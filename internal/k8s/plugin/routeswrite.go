@@ -17,14 +17,12 @@ func WriteRoutes(w io.Writer, rows []RouteRow, f Format) error {
 	return writeRoutes(w, rows, f, "")
 }
 
-// writeRoutes prints the table indented.
-func writeRoutes(w io.Writer, rows []RouteRow, f Format, indent string) error {
-	t := table{header: []string{indent + "PREFIX", "PEER", "ADVERTISED", "NODES"}}
+func routesTable(rows []RouteRow, f Format, indent string) *table {
+	t := &table{header: []string{indent + "PREFIX", "PEER", "ADVERTISED", "NODES"}, styles: map[int]func(string) style{2: stateStyle}, colour: f.Colour}
 	if f.Wide {
 		t.header = append(t.header, "NEXT-HOPS", "SERVICES")
 	}
 	t.header = append(t.header, "LOCAL-PREF", "COMMUNITIES", "WHY-NOT")
-	var why refused
 	for _, r := range rows {
 		cells := []string{indent + r.Prefix, cmp.Or(r.Peer, "-"), "no", r.nodes(f.Wide)}
 		if r.Advertised {
@@ -38,6 +36,15 @@ func writeRoutes(w io.Writer, rows []RouteRow, f Format, indent string) error {
 			pref = strconv.FormatUint(uint64(*r.LocalPref), 10)
 		}
 		t.add(append(cells, pref, cmp.Or(strings.Join(r.Communities, ", "), "-"), r.Why)...)
+	}
+	return t
+}
+
+// writeRoutes prints the table indented.
+func writeRoutes(w io.Writer, rows []RouteRow, f Format, indent string) error {
+	t := routesTable(rows, f, indent)
+	var why refused
+	for _, r := range rows {
 		why.add(r)
 	}
 	if len(why.list) > 0 && t.fits(f.Width) {

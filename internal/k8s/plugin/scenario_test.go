@@ -17,6 +17,7 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/lb"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -110,8 +111,19 @@ func run(inputs map[string][]byte, command string) string {
 		}
 	}
 	switch words[0] {
+	case "status":
+		st := MakeStatus(s)
+		if data != "" {
+			err = WriteData(&out, data, st)
+		} else {
+			err = WriteStatus(&out, st, f)
+		}
 	case "pools":
-		err = WritePools(&out, Pools(s.Pools), f)
+		if data != "" {
+			err = WriteData(&out, data, Pools(s.Pools))
+		} else {
+			err = WritePools(&out, Pools(s.Pools), f)
+		}
 	case "services":
 		rows := Services(s)
 		if len(rest) > 0 {
@@ -255,13 +267,14 @@ var testDecoder = func() runtime.Decoder {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(corev1.AddToScheme(scheme))
 	utilruntime.Must(discoveryv1.AddToScheme(scheme))
+	utilruntime.Must(coordinationv1.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 	return serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
 }()
 
 // read makes a snapshot of documents, in no certain order.
 func read(documents []byte) (*Snapshot, error) {
-	s := &Snapshot{Namespaces: map[string]map[string]string{}, Time: now}
+	s := &Snapshot{Namespaces: map[string]map[string]string{}, Time: now, Installation: Installation{Namespace: "fairlead-system"}}
 	for doc := range strings.SplitSeq(string(documents), "\n---\n") {
 		object, _, err := testDecoder.Decode([]byte(doc), nil, nil)
 		if err != nil {
@@ -290,6 +303,10 @@ func read(documents []byte) (*Snapshot, error) {
 			s.Profiles = append(s.Profiles, o)
 		case *v1alpha1.Community:
 			s.Communities = append(s.Communities, o)
+		case *corev1.Pod:
+			s.Installation.Pods = append(s.Installation.Pods, o)
+		case *coordinationv1.Lease:
+			s.Installation.Lease = o
 		}
 	}
 	shuffle(s.Services)
@@ -301,6 +318,7 @@ func read(documents []byte) (*Snapshot, error) {
 	shuffle(s.Peers)
 	shuffle(s.BGPAdvertisements)
 	shuffle(s.Communities)
+	shuffle(s.Installation.Pods)
 	return s, nil
 }
 

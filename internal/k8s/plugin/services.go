@@ -32,6 +32,8 @@ type AddressRow struct {
 	Pool string `json:"pool,omitempty"`
 	// Sharers is how many of the listed Services have the address.
 	Sharers int `json:"sharers"`
+
+	unpooled bool // since the pools could not be read
 }
 
 // statusUndecided is shown of a Service without a condition.
@@ -46,7 +48,7 @@ func Services(s *Snapshot) []ServiceRow {
 		d := r.decided[key]
 		row := ServiceRow{Namespace: key.Namespace, Name: key.Name, Addresses: []AddressRow{}}
 		for _, ingress := range d.service.Status.LoadBalancer.Ingress {
-			address := AddressRow{Address: cmp.Or(ingress.IP, ingress.Hostname), Sharers: 1}
+			address := AddressRow{Address: cmp.Or(ingress.IP, ingress.Hostname), Sharers: 1, unpooled: slices.Contains(s.Unread, "IPAddressPools")}
 			if ip, err := lb.ParseAddr(ingress.IP); err == nil {
 				if a, has := d.holding(ip); has {
 					address.Pool, address.Sharers = a.Pool, sharers[ip]
@@ -74,39 +76,61 @@ func (s *Snapshot) mayShare() bool {
 	})
 }
 
+// ServicesIn returns the rows of a namespace, or of all for "".
+func ServicesIn(rows []ServiceRow, namespace string) []ServiceRow {
+	return slices.DeleteFunc(slices.Clone(rows), func(r ServiceRow) bool { return namespace != "" && r.Namespace != namespace })
+}
+
 // OnlyPending returns the rows that miss something.
 func OnlyPending(rows []ServiceRow) []ServiceRow {
 	return slices.DeleteFunc(slices.Clone(rows), func(r ServiceRow) bool { return !r.Pending })
 }
 
+// cells are the row of a table; the last one is the message.
+func (r ServiceRow) cells(f Format) []string {
+	var addresses, pools []string
+	for _, a := range r.Addresses {
+		text := a.Address
+		if a.Sharers > 1 {
+			text += fmt.Sprintf(" (shared by %d)", a.Sharers)
+		}
+		addresses = append(addresses, text)
+		pool := cmp.Or(a.Pool, "(none)")
+		if a.unpooled {
+			pool = "?"
+		}
+		if !slices.Contains(pools, pool) {
+			pools = append(pools, pool)
+		}
+	}
+	message := r.Message
+	if !r.Pending && !f.Wide {
+		// It begins with the addresses and their pools, which are in the columns before.
+		_, message, _ = strings.Cut(message, "; ")
+	}
+	return []string{r.Namespace, r.Name, cmp.Or(strings.Join(addresses, ","), "-"), cmp.Or(strings.Join(pools, ","), "-"), r.Status, message}
+}
+
+func servicesTable(rows []ServiceRow, f Format) *table {
+	t := &table{header: []string{"NAMESPACE", "NAME", "ADDRESSES", "POOLS", "STATUS", "MESSAGE"},
+		styles: map[int]func(string) style{4: stateStyle}, colour: f.Colour}
+	for _, r := range rows {
+		t.add(r.cells(f)...)
+	}
+	return t
+}
+
 // WriteServices prints a table. Where the terminal is too narrow for the messages they are beneath it, each
 // once, since the first words of a reason are no answer.
 func WriteServices(w io.Writer, rows []ServiceRow, f Format) error {
-	t := table{header: []string{"NAMESPACE", "NAME", "ADDRESSES", "POOLS", "STATUS", "MESSAGE"}}
 	if f.Wide {
 		f.Width = 0
 	}
+	t := servicesTable(rows, f)
 	var said []string // messages in the order of their first Service
 	whose := map[string][]string{}
-	for _, r := range rows {
-		var addresses, pools []string
-		for _, a := range r.Addresses {
-			text := a.Address
-			if a.Sharers > 1 {
-				text += fmt.Sprintf(" (shared by %d)", a.Sharers)
-			}
-			addresses = append(addresses, text)
-			if pool := cmp.Or(a.Pool, "(none)"); !slices.Contains(pools, pool) {
-				pools = append(pools, pool)
-			}
-		}
-		message := r.Message
-		if !r.Pending && !f.Wide {
-			// It begins with the addresses and their pools, which are in the columns before.
-			_, message, _ = strings.Cut(message, "; ")
-		}
-		t.add(r.Namespace, r.Name, cmp.Or(strings.Join(addresses, ","), "-"), cmp.Or(strings.Join(pools, ","), "-"), r.Status, message)
-		if message != "" {
+	for i, r := range rows {
+		if message := t.rows[i][len(t.header)-1]; message != "" {
 			if whose[message] == nil {
 				said = append(said, message)
 			}

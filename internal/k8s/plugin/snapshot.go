@@ -23,7 +23,9 @@ import (
 type Snapshot struct {
 	// Services in any order. Those that are not Fairlead's may be among them.
 	Services []*corev1.Service
-	Pools    []*v1alpha1.IPAddressPool
+	// ServicesOf is the namespace that they are of, where those of others could not be read.
+	ServicesOf string
+	Pools      []*v1alpha1.IPAddressPool
 	// What the election of owners depends on besides, and what speakers say of themselves. See LoadLayer2.
 	Nodes          []*corev1.Node
 	Speakers       []*v1alpha1.Speaker
@@ -35,6 +37,8 @@ type Snapshot struct {
 	BGPAdvertisements []*v1alpha1.BGPAdvertisement
 	Profiles          []*v1alpha1.BFDProfile
 	Communities       []*v1alpha1.Community
+	// How Fairlead itself runs. See LoadInstallation.
+	Installation Installation
 	// Unread are kinds of these that could not be read: what depends on them is unknown.
 	Unread []string
 	// UnreadBGP are those that LoadBGP could not read.
@@ -130,6 +134,15 @@ func (s *Snapshot) LoadNamespaces(ctx context.Context, c *k8s.Cluster, name stri
 		return nil
 	}
 	return trouble(what, err)
+}
+
+// NamespaceNames lists the names of the namespaces.
+func NamespaceNames(ctx context.Context, c *k8s.Cluster) (names []string, err error) {
+	list, err := all[*corev1.Namespace](ctx, "namespaces", c.Core.CoreV1().Namespaces().List)
+	for _, n := range list {
+		names = append(names, n.Name)
+	}
+	return names, err
 }
 
 // LoadSpeakers lists the Speakers.

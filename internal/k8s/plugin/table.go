@@ -12,6 +12,9 @@ import (
 type table struct {
 	header []string
 	rows   [][]string
+	// styles of the cells of some columns, used if colour is true.
+	styles map[int]func(string) style
+	colour bool
 }
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
@@ -70,10 +73,16 @@ func (t *table) write(w io.Writer, width int) error {
 		indent += n
 	}
 	b := bufio.NewWriter(w)
-	for _, row := range rows {
+	for at, row := range rows {
+		styled := func(i int, text string) string {
+			if of := t.styles[i]; t.colour && of != nil && (at > 0 || t.header == nil) {
+				return of(row[i]).of(text)
+			}
+			return text
+		}
 		var line strings.Builder
 		for i, n := range widths {
-			line.WriteString(row[i])
+			line.WriteString(styled(i, row[i]))
 			line.WriteString(strings.Repeat(" ", n-utf8.RuneCountInString(row[i])+gap))
 		}
 		lines := []string{row[last]}
@@ -84,7 +93,7 @@ func (t *table) write(w io.Writer, width int) error {
 			if i > 0 {
 				line.WriteString(strings.Repeat(" ", indent))
 			}
-			line.WriteString(text)
+			line.WriteString(styled(last, text))
 			b.WriteString(strings.TrimRight(line.String(), " "))
 			b.WriteByte('\n')
 			line.Reset()
