@@ -28,7 +28,10 @@ func command() *cobra.Command {
 The addresses come from the cluster's IPAddressPools. What a Service was
 given, or why it was given nothing, is in its status, in its condition
 fairlead.dev/Assigned and in events. Any number of controllers may run; one
-of them decides, and another takes over when it is gone.`,
+of them decides, and another takes over when it is gone.
+
+Each serves a status page at /ui/, to who reaches it over the loopback
+address: kubectl fairlead ui does.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := options.Validate(); err != nil {
 				return err
@@ -68,8 +71,13 @@ of them decides, and another takes over when it is gone.`,
 			if err != nil {
 				return err
 			}
+			page, err := c.Page(daemon.Current())
+			if err != nil {
+				return err
+			}
+			http.Page = page
 			http.Ready = c.Ready
-			return daemon.Run(cmd.Context(), c, http, watchdog)
+			return daemon.Run(cmd.Context(), c, http, page, watchdog)
 		},
 	}
 	options.AddFlags(cmd.Flags(), defaultHTTPAddress)

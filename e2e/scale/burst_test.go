@@ -52,6 +52,7 @@ func TestTenThousandServices(t *testing.T) {
 	}
 
 	single(ctx, t, w, o)
+	look(ctx, t, w, len(all))
 	restart(ctx, t, w, o)
 }
 

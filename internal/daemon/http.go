@@ -29,6 +29,8 @@ type HTTP struct {
 	Alive func() error
 	// Authorize says who may read /metrics over TLS.
 	Authorize Authorize
+	// Page, if there is one, is served at /ui/ to who asks from the machine itself.
+	Page http.Handler
 
 	address, tlsAddress string
 	profiles            bool
@@ -151,6 +153,10 @@ func (h *HTTP) plain() http.Handler {
 	})
 	mux.HandleFunc("GET /loglevel", h.showLevel)
 	mux.Handle("PUT /loglevel", fromHere(h.setLevel))
+	if h.Page != nil {
+		mux.Handle("/ui/", fromHere(h.Page.ServeHTTP))
+	}
+	mux.HandleFunc("GET /{$}", h.showContents)
 	if h.profiles {
 		for pattern, serve := range map[string]http.HandlerFunc{
 			"GET /debug/pprof/":        pprof.Index, // the named ones too
@@ -161,6 +167,18 @@ func (h *HTTP) plain() http.Handler {
 		}
 	}
 	return mux
+}
+
+// showContents tells somebody who looks what there is.
+func (h *HTTP) showContents(w http.ResponseWriter, _ *http.Request) {
+	io.WriteString(w, "/healthz   whether the process is alive\n/readyz    whether it is ready, or what it waits for\n")
+	if h.tlsAddress == "" {
+		io.WriteString(w, "/metrics   for Prometheus\n")
+	}
+	io.WriteString(w, "/loglevel  the log's level\n")
+	if h.Page != nil {
+		io.WriteString(w, "/ui/       the status page, through kubectl fairlead ui\n")
+	}
 }
 
 // secured is what --metrics-tls-address serves.

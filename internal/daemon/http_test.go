@@ -186,3 +186,33 @@ func fetch(t *testing.T, client *http.Client, url, authorization string) (*http.
 	}
 	return response, string(body)
 }
+
+func TestPage(t *testing.T) {
+	h, _ := served(Options{})
+	if code, _ := ask(h.plain(), here, http.MethodGet, "/ui/", ""); code != 404 {
+		t.Errorf("/ui/ of a process that has no page = %d", code)
+	}
+	h.Page = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "the page") })
+	for _, tt := range []struct {
+		name, from, path string
+		status           int
+	}{
+		{"from here", here, "/ui/", 200},
+		{"what is beneath it", here, "/ui/stream", 200},
+		{"without the slash", here, "/ui", 307},
+		{"from elsewhere", there, "/ui/", 403},
+		{"what is beneath it, from elsewhere", there, "/ui/stream", 403},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if status, answer := ask(h.plain(), tt.from, http.MethodGet, tt.path, ""); status != tt.status {
+				t.Errorf("%d %q, want %d", status, answer, tt.status)
+			}
+		})
+	}
+	if _, answer := ask(h.plain(), there, http.MethodGet, "/", ""); !strings.Contains(answer, "/metrics ") || !strings.Contains(answer, "/ui/ ") {
+		t.Errorf("/ says\n%s", answer)
+	}
+	if code, _ := ask(h.plain(), there, http.MethodGet, "/other", ""); code != 404 {
+		t.Errorf("/other = %d", code)
+	}
+}

@@ -114,8 +114,8 @@ func WatchL2Advertisements(c *Cluster, log *slog.Logger) *Watch {
 	return NewWatch("L2Advertisements", v1alpha1.NewL2AdvertisementInformer(c.Fairlead, 0, cache.Indexers{}), Trim, log)
 }
 
-// WatchSpeakers watches the Speakers, of which only that is kept which the controller reads: the conflicts that
-// InUse counts, whether the speaker runs, and which BGP sessions are up, or why not.
+// WatchSpeakers watches the Speakers, of which only that is kept which the controller reads or its page shows: who
+// owns what, conflicts, takeovers, whether the speaker runs, and which BGP sessions are up, or why not.
 func WatchSpeakers(c *Cluster, log *slog.Logger) *Watch {
 	return NewWatch("Speakers", v1alpha1.NewSpeakerInformer(c.Fairlead, 0, cache.Indexers{}), trimSpeaker, log)
 }
@@ -126,15 +126,25 @@ func trimSpeaker(object any) (any, error) {
 		return object, nil // a tombstone
 	}
 	trimmed := &api.Speaker{TypeMeta: s.TypeMeta, ObjectMeta: metav1.ObjectMeta{Name: s.Name, UID: s.UID, ResourceVersion: s.ResourceVersion}}
-	if conflicts := Detected(s); len(conflicts) > 0 {
-		trimmed.Status.Layer2 = &api.Layer2Status{Conflicts: conflicts}
+	trimmed.Status.Version = s.Status.Version
+	if g := s.Status.Gossip; g != nil {
+		trimmed.Status.Gossip = &api.GossipStatus{Members: g.Members}
+	}
+	if l2 := s.Status.Layer2; l2 != nil {
+		kept := *l2
+		kept.Addresses = make([]api.Layer2Address, 0, len(l2.Addresses))
+		for _, a := range l2.Addresses { // which Services have it, the Services say
+			kept.Addresses = append(kept.Addresses, api.Layer2Address{Address: a.Address, For: a.For, Since: a.Since, Cause: a.Cause, From: a.From})
+		}
+		trimmed.Status.Layer2 = &kept
 	}
 	if ready := meta.FindStatusCondition(s.Status.Conditions, api.ConditionReady); ready != nil {
 		trimmed.Status.Conditions = []metav1.Condition{*ready}
 	}
 	for _, b := range s.Status.BGPSessions {
 		trimmed.Status.BGPSessions = append(trimmed.Status.BGPSessions, api.BGPSessionStatus{
-			Peer: b.Peer, State: b.State, LastError: b.LastError, Reason: b.Reason, Message: b.Message})
+			Peer: b.Peer, State: b.State, LastError: b.LastError, LastErrorTime: b.LastErrorTime, Reason: b.Reason, Message: b.Message,
+			EstablishedTime: b.EstablishedTime, DownTime: b.DownTime, PrefixesAdvertised: b.PrefixesAdvertised, BFDState: b.BFDState})
 	}
 	return trimmed, nil
 }
@@ -155,19 +165,37 @@ func trimNamespace(object any) (any, error) {
 	}}, nil
 }
 
-// WatchNodeLabels watches the Nodes, of which only the labels are kept: BGPPeers select by them.
-func WatchNodeLabels(c *Cluster, log *slog.Logger) *Watch {
-	return NewWatch("Nodes", coreinformers.NewNodeInformer(c.Core, 0, cache.Indexers{}), trimNodeLabels, log)
+// WatchNodes watches the Nodes, of which only the labels are kept, by which BGPPeers select, and what the page shows:
+// whether the node is ready, and what keeps it from owning addresses.
+func WatchNodes(c *Cluster, log *slog.Logger) *Watch {
+	return NewWatch("Nodes", coreinformers.NewNodeInformer(c.Core, 0, cache.Indexers{}), trimNode, log)
 }
 
-func trimNodeLabels(object any) (any, error) {
+func trimNode(object any) (any, error) {
 	n, ok := object.(*corev1.Node)
 	if !ok {
 		return object, nil // a tombstone
 	}
-	return &corev1.Node{TypeMeta: n.TypeMeta, ObjectMeta: metav1.ObjectMeta{
-		Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels,
-	}}, nil
+	trimmed := &corev1.Node{
+		TypeMeta:   n.TypeMeta,
+		ObjectMeta: metav1.ObjectMeta{Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels},
+		Spec:       corev1.NodeSpec{Unschedulable: n.Spec.Unschedulable},
+	}
+	if drain, ok := n.Annotations[api.AnnotationDrain]; ok {
+		trimmed.Annotations = map[string]string{api.AnnotationDrain: drain}
+	}
+	for _, t := range n.Spec.Taints {
+		if t.Key == corev1.TaintNodeOutOfService {
+			trimmed.Spec.Taints = []corev1.Taint{{Key: t.Key, Value: t.Value, Effect: t.Effect}}
+		}
+	}
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady || c.Type == corev1.NodeNetworkUnavailable {
+			trimmed.Status.Conditions = append(trimmed.Status.Conditions,
+				corev1.NodeCondition{Type: c.Type, Status: c.Status, Reason: c.Reason, Message: c.Message})
+		}
+	}
+	return trimmed, nil
 }
 
 // Trim takes from an object the metadata that nobody here reads: as a rule more than half of its memory.

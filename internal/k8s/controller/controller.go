@@ -65,6 +65,8 @@ type Controller struct {
 	nodeLister             corelisters.NodeLister
 	// queue is the present term's; nil while another controller leads.
 	queue atomic.Pointer[queue]
+	// leader is the identity of the controller that leads, a string; none while nobody is known to.
+	leader atomic.Value
 	// leaving is true once Fairlead is being uninstalled.
 	leaving atomic.Bool
 }
@@ -88,7 +90,7 @@ func New(c Config) (*Controller, error) {
 		bgpAdvertisementWatch: k8s.WatchBGPAdvertisements(c.Cluster, c.Log),
 		profileWatch:          k8s.WatchBFDProfiles(c.Cluster, c.Log),
 		communityWatch:        k8s.WatchCommunities(c.Cluster, c.Log),
-		nodeWatch:             k8s.WatchNodeLabels(c.Cluster, c.Log),
+		nodeWatch:             k8s.WatchNodes(c.Cluster, c.Log),
 	}
 	r.serviceLister = corelisters.NewServiceLister(r.serviceWatch.GetIndexer())
 	r.poolLister = listers.NewIPAddressPoolLister(r.poolWatch.GetIndexer())

@@ -47,6 +47,7 @@ func newElection(c *Controller) *election {
 // Run stands for election until ctx ends. Losing the lead ends a term, not the process.
 func (e *election) Run(ctx context.Context) error {
 	if !e.controller.LeaderElect {
+		e.controller.leader.Store(e.controller.Identity)
 		newTerm(e.controller, func() bool { return true }).run(ctx)
 		return nil
 	}
@@ -100,6 +101,7 @@ func (e *election) stand(ctx context.Context) error {
 			},
 			OnStoppedLeading: func() {},
 			OnNewLeader: func(identity string) {
+				e.controller.leader.Store(identity)
 				if identity != e.lock.Identity() && identity != "" {
 					e.log.Info("standing by: another controller leads", "leader", identity)
 				}
