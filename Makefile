@@ -45,6 +45,8 @@ test-unit: ## Unit and namespace tests, with the race detector
 	go test -race $(UNIT)
 	go -C hack/tools vet ./...
 	go -C hack/tools test ./...
+	go -C site vet ./...
+	go -C site test ./...
 
 .PHONY: test-e2e
 test-e2e: build ## The suite in the lab: real control plane, kube-proxy, kernel
@@ -86,6 +88,11 @@ measure-bgp: build ## BGP's figures for docs/performance.md (root)
 	@status=0; FAIRLEAD_FIGURES=$(CURDIR)/build/bgp.md \
 	  go test -v -count=1 -timeout 2h ./e2e/bgp -args -full || status=$$?; \
 	  echo; cat build/bgp.md; exit $$status
+
+.PHONY: site
+site: ## The documentation's site, into build/site (builds Hugo the first time)
+	@rm -rf build/site
+	go -C site tool hugo --destination ../build/site --panicOnWarning --noBuildLock
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser and the allocator, FUZZTIME (30s) each

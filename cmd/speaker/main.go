@@ -45,7 +45,9 @@ const (
 	mostGrace  = 10 * time.Minute
 )
 
-func main() {
+func main() { os.Exit(daemon.Execute(command())) }
+
+func command() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:   "speaker",
@@ -65,7 +67,7 @@ peers each advertises its own node as next hop.`,
 	f.StringVar(&o.failureDetection, "failure-detection", "fast", "`TIMING` of failure detection: fast (50 ms\nx 3), relaxed (300 ms x 3), or the like of\n100x4; the same\neverywhere")
 	f.DurationVar(&o.restartGrace, "restart-grace", 15*time.Second, "`TIME` that addresses stay with a node of\nwhich only the speaker is gone; the same\neverywhere")
 	f.BoolVar(&o.drainCordoned, "drain-cordoned", false, "move addresses off cordoned nodes too; the\nsame everywhere")
-	os.Exit(daemon.Execute(cmd))
+	return cmd
 }
 
 func (o *options) validate() error {

@@ -43,7 +43,6 @@ func (s poolState) empty() bool {
 const (
 	reasonReady         = "InForce"
 	reasonConflicting   = "Conflicting"
-	reasonNoOverlap     = "NoOverlap"
 	reasonInvalidSpec   = "InvalidSpec"
 	reasonResolved      = "ConflictResolved"
 	reasonEmpty         = "Empty"
