@@ -21,7 +21,7 @@ func command() *cobra.Command {
 	var options daemon.Options
 	var leaderElect bool
 	cmd := &cobra.Command{
-		Use:   "fairlead-controller",
+		Use:   k8s.ControllerName,
 		Short: "Assign external addresses to Services of type LoadBalancer",
 		Long: `Assign external addresses to Services of type LoadBalancer.
 

@@ -74,6 +74,7 @@ type offer struct {
 	Address netip.Addr `cbor:"1,keyasint"`
 	To      string     `cbor:"2,keyasint"`
 	Epoch   uint64     `cbor:"3,keyasint"`
+	Held    bool       `cbor:"4,keyasint,omitempty"`
 }
 
 // maxCount bounds what is believed of epochs and versions: they count takeovers and changes, and never get

@@ -45,6 +45,8 @@ var said = []struct {
 		content{suspicions: []lb.Suspicion{{Node: "node1", Version: 3, Silent: true}, {Node: "node2", Version: 4}}}},
 	{"an offer", "a10581a30144c000027802656e6f6465330307",
 		content{offers: []lb.Offer{{Address: netip.MustParseAddr("192.0.2.120"), To: "node3", Epoch: 7}}}},
+	{"an offer of what the other has already", "a10581a40144c000027802656e6f646533030704f5",
+		content{offers: []lb.Offer{{Address: netip.MustParseAddr("192.0.2.120"), To: "node3", Epoch: 7, Held: true}}}},
 }
 
 func TestWhatTheFirstReleaseSaid(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -204,6 +205,7 @@ func Trim(object any) (any, error) {
 	if err != nil {
 		return object, nil // a tombstone
 	}
+	managed := accessor.GetManagedFields()
 	accessor.SetManagedFields(nil)
 	accessor.SetOwnerReferences(nil)
 	if annotations := accessor.GetAnnotations(); annotations[corev1.LastAppliedConfigAnnotation] != "" {
@@ -211,6 +213,9 @@ func Trim(object any) (any, error) {
 	}
 	if svc, ok := object.(*corev1.Service); ok {
 		svc.Spec.SessionAffinityConfig = nil
+		if i := slices.IndexFunc(managed, writesIngress); i >= 0 {
+			svc.ManagedFields = []metav1.ManagedFieldsEntry{managed[i]}
+		}
 		if !needsSelector(svc) || SharingKey(svc) == "" {
 			svc.Spec.Selector = nil
 		}

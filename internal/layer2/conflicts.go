@@ -24,8 +24,9 @@ const (
 
 // conflicts are the addresses that foreign hosts were seen to use.
 type conflicts struct {
-	by        map[netip.Addr]*conflict
-	detecting map[netip.Addr]*Change // addresses that are asked for before they are announced
+	by         map[netip.Addr]*conflict
+	detecting  map[netip.Addr]*Change      // addresses that are asked for before they are announced
+	inheriting map[netip.Addr]*inheritance // those of them that another system has
 }
 
 type conflict struct {
@@ -34,7 +35,9 @@ type conflict struct {
 }
 
 func newConflicts() conflicts {
-	return conflicts{by: map[netip.Addr]*conflict{}, detecting: map[netip.Addr]*Change{}}
+	return conflicts{
+		by: map[netip.Addr]*conflict{}, detecting: map[netip.Addr]*Change{}, inheriting: map[netip.Addr]*inheritance{},
+	}
 }
 
 // see takes note of a foreign host; of several at one address the first counts, or a host that changes its
@@ -78,6 +81,7 @@ func (c *conflicts) reports(now time.Time) (list []ConflictReport, free []netip.
 // ended takes note that this node does not own an address any more.
 func (c *conflicts) ended(address netip.Addr) {
 	delete(c.detecting, address)
+	delete(c.inheriting, address)
 	if x := c.by[address]; x != nil && !x.Detected {
 		delete(c.by, address)
 	}
@@ -148,17 +152,37 @@ func (e *Engine) report(r ConflictReport) {
 
 // detect asks the segment for an address before it is announced for the first time.
 func (e *Engine) detect(c Change) {
+	if before := e.conflicts.detecting[c.Address]; before != nil {
+		c.Inherit = before.Inherit
+	}
 	e.conflicts.detecting[c.Address] = &c
-	e.responder.Detect(c.Address, c.Interfaces, func(s *Sighting) {
+	e.askSegment(&c)
+}
+
+func (e *Engine) askSegment(c *Change) {
+	e.responder.Detect(c.Address, c.Interfaces, c.Inherit, func(s *Sighting) {
 		e.post(func(now time.Time) {
-			if e.conflicts.detecting[c.Address] != &c {
+			switch {
+			case e.conflicts.detecting[c.Address] != c:
 				return // no longer ours, or asked for again
+			case e.elector.claim(c.Address).Node != e.Node:
+				return // another's, as was just heard: to be settled in a moment
+			case c.Inherit && s != nil && e.inherit(c, s, now):
+				time.AfterFunc(inheritPause, func() {
+					e.post(func(time.Time) {
+						if e.conflicts.detecting[c.Address] == c {
+							e.askSegment(c)
+						}
+					})
+				})
+				return
 			}
 			delete(e.conflicts.detecting, c.Address)
-			if s == nil || e.byHardwareAddr[string(s.HardwareAddr)] != "" {
+			delete(e.conflicts.inheriting, c.Address)
+			if s == nil || c.Inherit || e.byHardwareAddr[string(s.HardwareAddr)] != "" {
 				// Another speaker that took the address at the same time, and asks for it too, is no foreign host:
-				// its claim settles it.
-				e.own(c)
+				// its claim settles it. What a Service had before is not taken from it.
+				e.own(*c)
 				return
 			}
 			if report, fresh, _ := e.conflicts.see(*s, c.Service, true, now); fresh {

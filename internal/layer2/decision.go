@@ -45,6 +45,8 @@ type Change struct {
 	Bind bool
 	// Probe tells an owner to ask the segment for a foreign host before the first announcement.
 	Probe bool
+	// Inherit tells an owner to ask the segment for a node that has the address already, by another system.
+	Inherit bool
 	// Claimed is true if this node became the owner just now, false if it goes on as one (after a restart of
 	// its speaker, or on other interfaces).
 	Claimed bool
@@ -84,16 +86,18 @@ func (e *Elector) Decide(now time.Time) (d Decision) {
 			if x.owns() || (before != nil && before.standsFor == "" && x.Service != (lb.Key{})) {
 				c.Cause = cause
 			}
-			if c.Claimed = made && x.owns() && (before == nil || before.standsFor != ""); c.Claimed && from != e.self {
+			if c.Claimed = made && x.owns() && (before == nil || before.standsFor != ""); c.Claimed && from != e.self && cause != Elected {
 				c.From = from
 			}
-			c.Probe = c.Claimed && x.Probe && from == ""
+			first := c.Claimed && from == ""
+			c.Probe, c.Inherit = first && x.Probe, first && x.Inherited
 			d.Changes = append(d.Changes, c)
 		}
 		if x.Service == (lb.Key{}) {
 			e.forget(x)
 		}
 	}
+	d.Offers, e.bequests = append(d.Offers, e.bequests...), nil
 	if o, ok := e.give(now); ok {
 		d.Offers = append(d.Offers, o)
 	}

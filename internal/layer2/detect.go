@@ -3,9 +3,12 @@
 package layer2
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/mdlayher/ndp"
 )
 
 // RFC 5227 section 1.1 has three probes one to two seconds apart, and two more to wait, which no Service's first
@@ -20,15 +23,18 @@ const (
 type detection struct {
 	address    netip.Addr
 	interfaces []string
+	inherited  bool          // who wants the address does not count
 	rival      chan Sighting // has room for the one that counts
 }
 
 // Detect asks on the interfaces whether another host has an address, or asks for it at the same time, and calls
 // done once: with the first such host, or with nil if there was none in the time that it takes, or nowhere to
-// ask. The address is not to be answered for meanwhile. done is not to wait for Close.
-func (r *Responder) Detect(address netip.Addr, interfaces []string, done func(conflict *Sighting)) {
+// ask. The address is not to be answered for meanwhile. done is not to wait for Close. Where the address is inherited, who
+// asks for it as well is passed over, and who has it is asked as a client would: MetalLB does not answer the question
+// whether an IPv6 address is free.
+func (r *Responder) Detect(address netip.Addr, interfaces []string, inherited bool, done func(conflict *Sighting)) {
 	p := r.probers
-	d := &detection{address: address, interfaces: slices.Clone(interfaces), rival: make(chan Sighting, 1)}
+	d := &detection{address: address, interfaces: slices.Clone(interfaces), inherited: inherited, rival: make(chan Sighting, 1)}
 	p.mu.Lock()
 	if p.ctx.Err() != nil {
 		p.mu.Unlock()
@@ -54,7 +60,7 @@ func (p *probers) detect(d *detection) *Sighting {
 	for range detectProbes {
 		asked := false
 		for _, name := range d.interfaces {
-			err := p.send(name, d.address, func(l Link) ([]byte, error) { return addressProbe(l, d.address, nil) })
+			err := p.send(name, d.address, d.question)
 			if err != nil {
 				p.r.log.Debug("asking for an address", "vip", d.address, "interface", name, "error", err)
 			} else {
@@ -75,9 +81,21 @@ func (p *probers) detect(d *detection) *Sighting {
 	return nil
 }
 
+// question builds the frame that asks for the address on an interface.
+func (d *detection) question(l Link) ([]byte, error) {
+	if source := l.source(d.address); d.inherited && d.address.Is6() && !source.IsUnspecified() {
+		group, err := ndp.SolicitedNodeMulticast(d.address)
+		if err != nil {
+			return nil, fmt.Errorf("asking for %s: %w", d.address, err)
+		}
+		return neighborSolicitation(l, source, group, d.address, multicastMAC(group)), nil
+	}
+	return addressProbe(l, d.address, nil)
+}
+
 // observed takes what a host on a segment says, which is Alive, and what it wants.
 func (d *detection) observed(s Sighting, wanted netip.Addr) {
-	if (s.Address != d.address && wanted != d.address) || !slices.Contains(d.interfaces, s.Interface) {
+	if (s.Address != d.address && (wanted != d.address || d.inherited)) || !slices.Contains(d.interfaces, s.Interface) {
 		return
 	}
 	s.Address, s.Kind = d.address, Conflict

@@ -31,7 +31,7 @@ func (w *paperWire) Renew(time.Time)            {}
 func (w *paperWire) Probe(Target) error         { return nil }
 func (w *paperWire) Broadcast([]string, []byte) {}
 func (w *paperWire) Close()                     {}
-func (w *paperWire) Detect(_ netip.Addr, _ []string, done func(*Sighting)) {
+func (w *paperWire) Detect(_ netip.Addr, _ []string, _ bool, done func(*Sighting)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.detected = append(w.detected, done)

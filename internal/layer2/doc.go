@@ -22,6 +22,10 @@
 // somebody was quick to claim: so the order in which the news come makes little difference. Who was chosen
 // makes the claim. If it does not, for a second, or for a moment where the owner was lost, the next one does.
 //
+// An address that another system gave to a Service may have a holder that no claim tells of. Who is chosen for it claims
+// it and asks the segment before it answers. A node that has the address already is offered it, and takes it whatever
+// the loads: it answers with the hardware address that clients know, and nothing moves (inheritance.go).
+//
 // A node is a candidate while its speaker takes part, nothing bars it, an advertisement selects it, it has an
 // interface for the address and, where only nodes with endpoints may own it, an endpoint.
 //

@@ -44,6 +44,9 @@ type VIP struct {
 	// Probe is true where the segment is to be asked for a foreign host that has the address (RFC 5227,
 	// section 2.1.1) before its first announcement.
 	Probe bool
+	// Inherited is true where another system may answer for the address, as for a Service that is older than this
+	// speaker's knowledge of it: before the first of all announcements the segment is asked which node does.
+	Inherited bool
 }
 
 // Elector decides who owns which address. All speakers that know the same come to the same result. It is
@@ -78,8 +81,9 @@ type Elector struct {
 	again deadlines
 	// offers are those of others to this node.
 	offers map[netip.Addr]lb.Offer
-	// balance is what this node gives away.
-	balance balance
+	// balance is what this node gives away, and bequests are offers to those who have an address already.
+	balance  balance
+	bequests []lb.Offer
 	// queue holds the addresses to decide, in the order in which they came up: speakers that hear of
 	// addresses in one order choose owners for them in one order, and so with the same loads.
 	queue []netip.Addr

@@ -75,7 +75,7 @@ type wire interface {
 	Renew(until time.Time)
 	Probe(Target) error
 	Broadcast(interfaces []string, payload []byte)
-	Detect(address netip.Addr, interfaces []string, done func(*Sighting))
+	Detect(address netip.Addr, interfaces []string, inherited bool, done func(*Sighting))
 	Close()
 }
 
@@ -512,7 +512,7 @@ func (e *Engine) apply(changes []Change, now time.Time) {
 			} else {
 				e.Log.Info("no longer answering", "vip", c.Address, "service", c.Service)
 			}
-		case c.Probe || (c.For == "" && e.conflicts.detecting[c.Address] != nil): // also for other interfaces
+		case c.Probe || c.Inherit || (c.For == "" && e.conflicts.detecting[c.Address] != nil): // also for other interfaces
 			e.detect(c)
 		default:
 			delete(e.conflicts.detecting, c.Address)

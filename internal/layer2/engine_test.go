@@ -20,15 +20,20 @@ type fakeGroup struct {
 	joined bool
 	news   lb.GossipUpdate
 	claims []lb.Claim
+	offers []lb.Offer
 }
 
-func (g *fakeGroup) Run(ctx context.Context) error       { <-ctx.Done(); return nil }
-func (g *fakeGroup) Joined() bool                        { g.mu.Lock(); defer g.mu.Unlock(); return g.joined }
-func (g *fakeGroup) Asked() bool                         { return true }
-func (g *fakeGroup) Silence() (time.Time, bool)          { return time.Time{}, false }
-func (g *fakeGroup) SetState(lb.NodeState)               {}
-func (g *fakeGroup) Contact() time.Time                  { return time.Time{} }
-func (g *fakeGroup) Offer([]lb.Offer)                    {}
+func (g *fakeGroup) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+func (g *fakeGroup) Joined() bool                  { g.mu.Lock(); defer g.mu.Unlock(); return g.joined }
+func (g *fakeGroup) Asked() bool                   { return true }
+func (g *fakeGroup) Silence() (time.Time, bool)    { return time.Time{}, false }
+func (g *fakeGroup) SetState(lb.NodeState)         {}
+func (g *fakeGroup) Contact() time.Time            { return time.Time{} }
+func (g *fakeGroup) Offer(o []lb.Offer) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.offers = append(g.offers, o...)
+}
 func (g *fakeGroup) Suspect(string, bool, time.Duration) {}
 func (g *fakeGroup) Rest(string, bool)                   {}
 func (g *fakeGroup) Refresh() bool                       { return false }

@@ -529,7 +529,7 @@ func (h *host) Broadcast(_ []string, payload []byte) {
 	}
 }
 
-func (h *host) Detect(_ netip.Addr, _ []string, done func(*Sighting)) { done(nil) }
+func (h *host) Detect(_ netip.Addr, _ []string, _ bool, done func(*Sighting)) { done(nil) }
 
 // sever notices paths between speakers that broke or are whole again: a session after 100 to 150 ms, gossip
 // after a second.

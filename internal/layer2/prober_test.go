@@ -216,7 +216,7 @@ func TestDetect(t *testing.T) {
 	results := make(chan result, 100)
 	detect := func(address string, interfaces ...string) {
 		began := time.Now()
-		r.Detect(netip.MustParseAddr(address), interfaces, func(s *Sighting) { results <- result{address, s, time.Since(began)} })
+		r.Detect(netip.MustParseAddr(address), interfaces, false, func(s *Sighting) { results <- result{address, s, time.Since(began)} })
 	}
 	want := map[string]bool{ // whether it is another's
 		"192.0.2.2": true, "2001:db8:2::2": true, // the client's own

@@ -215,13 +215,15 @@ func TestMakeBeforeBreak(t *testing.T) {
 	at := time.Unix(0, 0)
 	mine := ranked("a", "b", "c")
 	for name, move := range map[string]func(*Elector){
-		"drain":                               func(e *Elector) { e.Bar("a", "drained") },
-		"the advertisement selects others":    func(e *Elector) { e.SetScope(everywhere("b", "c")) },
-		"the advertisement's interfaces":      func(e *Elector) { s := everywhere("a", "b", "c"); s.Interfaces = []string{"lan*"}; e.SetScope(s) },
-		"the endpoints move":                  func(e *Elector) { e.SetVIP(VIP{mine, service(1), []string{"all"}, map[string]bool{"b": true}, false}) },
+		"drain":                            func(e *Elector) { e.Bar("a", "drained") },
+		"the advertisement selects others": func(e *Elector) { e.SetScope(everywhere("b", "c")) },
+		"the advertisement's interfaces":   func(e *Elector) { s := everywhere("a", "b", "c"); s.Interfaces = []string{"lan*"}; e.SetScope(s) },
+		"the endpoints move": func(e *Elector) {
+			e.SetVIP(VIP{mine, service(1), []string{"all"}, map[string]bool{"b": true}, false, false})
+		},
 		"the address gets another subnet":     func(e *Elector) { e.Join("a", []lb.Interface{{Name: "eth0"}}) },
 		"the node is deleted from the API":    func(e *Elector) { e.RemoveNode("a") },
-		"another advertisement takes over it": func(e *Elector) { e.SetVIP(VIP{mine, service(1), []string{"other"}, nil, false}) },
+		"another advertisement takes over it": func(e *Elector) { e.SetVIP(VIP{mine, service(1), []string{"other"}, nil, false, false}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			nodes := map[string]*Elector{}

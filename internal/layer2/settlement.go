@@ -29,6 +29,9 @@ func (e *Elector) settle(x *vip, now time.Time) (made bool, cause Cause) {
 		// It was the other one that was cut off, not we: it has to know that the owner is still there.
 		e.take(x, lb.Confirmed, now)
 		return true, Settled
+	case offered && e.inherits(x, offer):
+		e.take(x, lb.Confirmed, now)
+		return true, Elected // who offers it never answered
 	case offered && e.accepts(x, offer, now):
 		e.take(x, lb.Confirmed, now)
 		return true, Rebalanced

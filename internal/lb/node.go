@@ -59,6 +59,9 @@ type Offer struct {
 	Address netip.Addr
 	To      string
 	Epoch   uint64
+	// Held is true if the segment shows that the other node has the address already, by another system, and the owner
+	// by its claim alone: it never answered.
+	Held bool
 }
 
 // GossipUpdate is what a speaker has learnt from the others since it last looked.

@@ -91,7 +91,7 @@ func (s *Speaker) holdingOf(address netip.Addr) (h holding, ok bool) {
 // another. To wait until all agree would leave the address without an owner in between.
 func (s *Speaker) vipOf(h holding) layer2.VIP {
 	oldest := h.sharers[0]
-	v := layer2.VIP{Address: h.address, Service: k8s.Key(oldest), Probe: s.probing[h.pool]}
+	v := layer2.VIP{Address: h.address, Service: k8s.Key(oldest), Probe: s.probing[h.pool], Inherited: k8s.Inherited(oldest)}
 	for name, a := range s.adverts {
 		if slices.ContainsFunc(h.sharers, func(svc *corev1.Service) bool { return a.covers(h.pool, h.labels, labels.Set(svc.Labels)) }) {
 			v.Scopes = append(v.Scopes, name)
@@ -148,7 +148,7 @@ func (s *Speaker) slicesOf(key lb.Key) (list []*discoveryv1.EndpointSlice) {
 
 // sameVIP tells whether the election would see no difference.
 func sameVIP(a, b layer2.VIP) bool {
-	return a.Address == b.Address && a.Service == b.Service && a.Probe == b.Probe && slices.Equal(a.Scopes, b.Scopes) &&
+	return a.Address == b.Address && a.Service == b.Service && a.Probe == b.Probe && a.Inherited == b.Inherited && slices.Equal(a.Scopes, b.Scopes) &&
 		(a.Endpoints == nil) == (b.Endpoints == nil) && maps.Equal(a.Endpoints, b.Endpoints)
 }
 
