@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,8 @@ type gobgp struct {
 	port uint16
 	// neighbor is the loopback address that the router has here, invalid without one.
 	neighbor netip.Addr
+	// ending are closed when the state machines of former neighbors have ended.
+	ending []<-chan struct{}
 
 	// parking is true while the server is to stop after what it does now: then it says so through parked, and goes
 	// on when resume lets it.
@@ -261,14 +264,38 @@ func neighbor(address netip.Addr, p Peer) *api.Peer {
 }
 
 func (g *gobgp) detach() {
-	if g.neighbor.IsValid() {
-		_ = g.bgp.DeletePeer(context.Background(), &api.DeletePeerRequest{Address: g.neighbor.String()})
-		g.neighbor = netip.Addr{}
+	if !g.neighbor.IsValid() {
+		return
 	}
+	g.ending = slices.DeleteFunc(g.ending, func(c <-chan struct{}) bool {
+		select {
+		case <-c:
+			return true
+		default:
+			return false
+		}
+	})
+	ended := g.log.expect(g.neighbor)
+	if g.bgp.DeletePeer(context.Background(), &api.DeletePeerRequest{Address: g.neighbor.String()}) == nil {
+		g.ending = append(g.ending, ended)
+	}
+	g.neighbor = netip.Addr{}
 }
 
 func (g *gobgp) release() {
 	g.detach()
+	// StopBgp takes from state machines what those that have not ended yet read, without a lock.
+	patience := time.NewTimer(attachPatience)
+	defer patience.Stop()
+	for _, ended := range g.ending {
+		select {
+		case <-ended:
+		case <-patience.C:
+			g.log.Error("a state machine does not end", nil)
+			return // without the server, which the fleet does without from now on
+		}
+	}
+	g.ending = nil
 	ctx := context.Background()
 	_ = g.bgp.DeletePath(ctx, &api.DeletePathRequest{}) // all
 	_ = g.bgp.StopBgp(ctx, &api.StopBgpRequest{})
@@ -279,7 +306,37 @@ func (g *gobgp) release() {
 
 // bridge passes GoBGP's log on. What is of interest to users, the session logs in words of its own: what GoBGP says
 // of it is for who looks for a fault in GoBGP.
-type bridge struct{ to atomic.Pointer[slog.Logger] }
+type bridge struct {
+	to atomic.Pointer[slog.Logger]
+
+	mu sync.Mutex
+	// ending are those who wait for the end of a neighbor's state machine, of which nothing but the log tells.
+	ending map[string]chan struct{}
+}
+
+// machineEnded is what the server's one goroutine logs after a state machine has ended, with its neighbor as the Key.
+const machineEnded = "freed fsm.h"
+
+// expect returns what is closed when the state machine of a neighbor, which is to be told to end, has ended.
+func (b *bridge) expect(neighbor netip.Addr) <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ending == nil {
+		b.ending = map[string]chan struct{}{}
+	}
+	ended := make(chan struct{})
+	b.ending[neighbor.String()] = ended
+	return ended
+}
+
+func (b *bridge) ended(neighbor string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if ended := b.ending[neighbor]; ended != nil {
+		close(ended)
+		delete(b.ending, neighbor)
+	}
+}
 
 func (b *bridge) write(level slog.Level, text string, fields gobgplog.Fields) {
 	ctx, to := context.Background(), b.to.Load()
@@ -298,7 +355,12 @@ func (b *bridge) Fatal(s string, f gobgplog.Fields) { b.write(slog.LevelError, s
 func (b *bridge) Error(s string, f gobgplog.Fields) { b.write(slog.LevelError, s, f) }
 func (b *bridge) Warn(s string, f gobgplog.Fields)  { b.write(slog.LevelDebug, s, f) }
 func (b *bridge) Info(s string, f gobgplog.Fields)  { b.write(slog.LevelDebug, s, f) }
-func (b *bridge) Debug(s string, f gobgplog.Fields) { b.write(slog.LevelDebug, s, f) }
+func (b *bridge) Debug(s string, f gobgplog.Fields) {
+	if neighbor, ok := f["Key"].(string); ok && s == machineEnded {
+		b.ended(neighbor)
+	}
+	b.write(slog.LevelDebug, s, f)
+}
 
 func (b *bridge) SetLevel(gobgplog.LogLevel) {}
 
