@@ -95,7 +95,7 @@ func TestImport(t *testing.T) {
 	w.awaitPool(ctx, t, "foreign", "assigned 0 available 16")
 
 	stranger := w.plugin(t, "stranger")
-	p.want("import of a stranger", stranger.run(ctx, 1, "import", "--from", "metallb"), "error: you may not read these, and what is in them is missing: ipaddresspools in namespace metallb-system, ")
+	p.want("import of a stranger", stranger.run(ctx, 1, "import", "--from", "metallb"), "error: you may not read these, and what is in them is missing: configmaps metallb-system/config, ")
 	p.want("check of a stranger", stranger.run(ctx, 2, "import", "--from", "metallb", "--check"), "error: you may not read ")
 }
 

@@ -51,6 +51,7 @@ func LoadSources(ctx context.Context, o *Options, version string, system migrate
 		return nil, nil, err
 	}
 	if len(s.unread) > 0 {
+		slices.Sort(s.unread) // the API server names kinds in any order
 		unread = fmt.Errorf("you may not read these, and what is in them is missing: %s", strings.Join(s.unread, ", "))
 	}
 	return s.found, unread, nil
