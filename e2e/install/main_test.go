@@ -55,7 +55,7 @@ func fetch() error {
 }
 
 func TestInstall(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
 	l, err := lab.Start(ctx, lab.Config{Nodes: lab.None})
 	if err != nil {
