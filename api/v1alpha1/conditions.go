@@ -15,6 +15,9 @@ const (
 	// ConditionAddressConflict is True on a Speaker while a foreign host uses addresses that its node answers
 	// for or was about to, and on an IPAddressPool while addresses of it are set aside for that.
 	ConditionAddressConflict = "AddressConflict"
+	// ConditionARPNotStrict is True on a Speaker while the kernel of its node speaks ARP for the addresses of all
+	// Services, as kube-proxy in IPVS mode has it without strictARP.
+	ConditionARPNotStrict = "ARPNotStrict"
 )
 
 // ServiceConditionAssigned is the condition on a Service of type LoadBalancer that says whether Fairlead

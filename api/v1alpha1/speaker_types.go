@@ -45,7 +45,8 @@ type SpeakerStatus struct {
 	BGPSessions []BGPSessionStatus `json:"bgpSessions,omitempty"`
 
 	// Conditions of the speaker. Ready is True while it takes part: caches synced, gossip joined.
-	// AddressConflict is True while layer2.conflicts has an entry.
+	// AddressConflict is True while layer2.conflicts has an entry. ARPNotStrict is True while kube-proxy runs in IPVS
+	// mode without strictARP on the node, and there are addresses to answer for.
 	//
 	// +optional
 	// +listType=map

@@ -64,7 +64,11 @@ and with 2 after an error.`,
 			}
 			result := migrate.Convert(system, sources)
 			if result.Nothing() {
-				note(cmd, "nothing of "+system.Name()+"'s was found; its own namespace is looked for at "+system.Namespace()+", -n names another")
+				nothing := "nothing of " + system.Name() + "'s was found; its own namespace is looked for at " + system.Namespace() + ", -n names another"
+				if check && unread == nil { // every Service would lose its address, it would say
+					return checkError{errors.New(nothing + ": there is nothing to compare with")}
+				}
+				note(cmd, nothing)
 			}
 			if check {
 				err := checkSwitch(cmd, o, result, sources, out)

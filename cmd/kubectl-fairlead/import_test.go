@@ -34,6 +34,7 @@ func TestImport(t *testing.T) {
 		{"what is no YAML", "import --from metallb -f -", "{", 1, "", "error: standard input, document 1: "},
 		{"what is there beside what cannot be read", "import --from metallb -f - -f NOWHERE -o yaml", foreignPool, 1, "name: edge", "error: open "},
 		{"nothing of it", "import --from openelb -f -", foreignPool, 0, "", "note: nothing of OpenELB's was found"},
+		{"checking where nothing of it is", "import --from openelb -f - --check", foreignPool + foreignService("192.0.2.3"), 2, "", "error: nothing of OpenELB's was found"},
 		{"checking what stays", "import --from metallb -f - --check", foreignPool + foreignService("192.0.2.3"), 0, "shop/web  kept    192.0.2.3  192.0.2.3", ""},
 		{"checking what is lost", "import --from metallb -f - --check", foreignPool + foreignService("203.0.113.3"), 1, "shop/web  lost    203.0.113.3  -", ""},
 		{"checking for a program", "import --from metallb -f - --check -o yaml", foreignPool + foreignService("192.0.2.3"), 0, "change: kept", ""},

@@ -99,6 +99,11 @@ L2Advertisement.`,
 	completeFlags(root, &o)
 	root.AddCommand(statusCommand(&o), poolsCommand(&o), servicesCommand(&o), ownersCommand(&o), peersCommand(&o), routesCommand(&o), explainCommand(&o),
 		planCommand(&o), importCommand(&o), drainCommand(&o), undrainCommand(&o), rebalanceCommand(&o), uiCommand(&o), bundleCommand(&o), versionCommand())
+	for _, cmd := range root.Commands() {
+		if cmd.ValidArgsFunction == nil && !cmd.HasSubCommands() {
+			cmd.ValidArgsFunction = cobra.NoFileCompletions // it takes no names, and no files but behind -f
+		}
+	}
 	return root
 }
 

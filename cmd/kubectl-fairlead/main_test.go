@@ -66,6 +66,21 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// What takes no names completes to nothing, not to the files that are here.
+func TestNothingCompletesToFiles(t *testing.T) {
+	t.Setenv("KUBECONFIG", "")
+	t.Setenv("HOME", t.TempDir())
+	for _, cmd := range rootCommand().Commands() {
+		if cmd.HasSubCommands() {
+			continue
+		}
+		var out bytes.Buffer
+		if status := execute(t.Context(), []string{cobra.ShellCompRequestCmd, cmd.Name(), ""}, nil, &out, io.Discard); status != 0 || !strings.HasSuffix(out.String(), ":4\n") {
+			t.Errorf("%s: exit status %d, %q", cmd.Name(), status, &out)
+		}
+	}
+}
+
 func TestHelpFitsTheTerminal(t *testing.T) {
 	var visit func(cmd *cobra.Command)
 	visit = func(cmd *cobra.Command) {

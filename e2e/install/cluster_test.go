@@ -136,7 +136,7 @@ var errNone = errors.New("there is none yet")
 func eventually(ctx context.Context, t *testing.T, what string, done func() error) {
 	t.Helper()
 	// The API server takes a definition away in steps of five seconds, some at a time.
-	limit := time.Now().Add(2*time.Minute)
+	limit := time.Now().Add(2 * time.Minute)
 	for {
 		err := done()
 		if err == nil {

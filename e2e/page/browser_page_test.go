@@ -181,6 +181,21 @@ func TestAChangeAppearsWhereItBelongs(t *testing.T) {
 	b.holds("it says what is wrong", says("#announcer", "things are wrong"))
 }
 
+// What every speaker complains of is one thing.
+func TestSpeakersThatComplainAlikeAreOneFinding(t *testing.T) {
+	t.Parallel()
+	source, origin := serve(t, page.NewState())
+	b := openPage(t, origin, "", wide)
+	loose := map[string]*page.Problem{}
+	for _, node := range []string{"node1", "node2", "node3"} {
+		loose["Speaker/"+node+"/ARPNotStrict"] = &page.Problem{Kind: "Speaker", Name: node, Severity: page.Warning, Reason: "IPVSWithoutStrictARP", Message: "kube-proxy"}
+	}
+	source.Edit(&page.Change{Problems: loose})
+	b.await("it is told of", says(".findings", "Speaker node1 + 2: IPVSWithoutStrictARP"))
+	source.Edit(&page.Change{Problems: map[string]*page.Problem{"Speaker/node1/ARPNotStrict": nil, "Speaker/node3/ARPNotStrict": nil}})
+	b.await("of one alone, too", says(".findings", "Speaker node2: IPVSWithoutStrictARP"))
+}
+
 func TestANewTakeoverWaitsWhileTheReaderIsInTheList(t *testing.T) {
 	t.Parallel()
 	source, origin := serve(t, madeUp(200))

@@ -60,6 +60,7 @@ type claim struct {
 	Epoch    uint64      `cbor:"3,keyasint"`
 	Standing lb.Standing `cbor:"4,keyasint,omitempty"`
 	Of       lb.Key      `cbor:"5,keyasint,omitzero"`
+	Asking   bool        `cbor:"6,keyasint,omitempty"`
 }
 
 type suspicion struct {

@@ -39,6 +39,8 @@ var said = []struct {
 			{Address: netip.MustParseAddr("2001:db8::1:0"), Node: "node2", Epoch: 8, Standing: lb.Pending},
 			{Address: netip.MustParseAddr("192.0.2.121"), Node: "node2", Epoch: 9, Standing: lb.Provisional},
 		}}},
+	{"a claim to what another system may have", "a10281a40144c000027802656e6f646531030106f5",
+		content{claims: []lb.Claim{{Address: netip.MustParseAddr("192.0.2.120"), Node: "node1", Epoch: 1, Asking: true}}}},
 	{"an address that its owner let go of", "a10281a30144c0000278030805a2694e616d6573706163656764656661756c74644e616d6563776562",
 		content{claims: []lb.Claim{{Address: netip.MustParseAddr("192.0.2.120"), Epoch: 8, Of: lb.Key{Namespace: "default", Name: "web"}}}}},
 	{"suspicions", "a10482a301656e6f646531020303f5a201656e6f6465320204",

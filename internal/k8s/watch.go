@@ -116,7 +116,8 @@ func WatchL2Advertisements(c *Cluster, log *slog.Logger) *Watch {
 }
 
 // WatchSpeakers watches the Speakers, of which only that is kept which the controller reads or its page shows: who
-// owns what, conflicts, takeovers, whether the speaker runs, and which BGP sessions are up, or why not.
+// owns what, conflicts, takeovers, whether the speaker runs and what it complains of, and which BGP sessions are up, or
+// why not.
 func WatchSpeakers(c *Cluster, log *slog.Logger) *Watch {
 	return NewWatch("Speakers", v1alpha1.NewSpeakerInformer(c.Fairlead, 0, cache.Indexers{}), trimSpeaker, log)
 }
@@ -139,8 +140,10 @@ func trimSpeaker(object any) (any, error) {
 		}
 		trimmed.Status.Layer2 = &kept
 	}
-	if ready := meta.FindStatusCondition(s.Status.Conditions, api.ConditionReady); ready != nil {
-		trimmed.Status.Conditions = []metav1.Condition{*ready}
+	for _, c := range s.Status.Conditions {
+		if c.Type != api.ConditionAddressConflict { // the conflicts themselves are kept
+			trimmed.Status.Conditions = append(trimmed.Status.Conditions, c)
+		}
 	}
 	for _, b := range s.Status.BGPSessions {
 		trimmed.Status.BGPSessions = append(trimmed.Status.BGPSessions, api.BGPSessionStatus{

@@ -78,10 +78,15 @@ func (c *conflicts) reports(now time.Time) (list []ConflictReport, free []netip.
 	return list, free
 }
 
-// ended takes note that this node does not own an address any more.
-func (c *conflicts) ended(address netip.Addr) {
+// asked takes note that an address is asked for no longer.
+func (c *conflicts) asked(address netip.Addr) {
 	delete(c.detecting, address)
 	delete(c.inheriting, address)
+}
+
+// ended takes note that this node does not own an address any more.
+func (c *conflicts) ended(address netip.Addr) {
+	c.asked(address)
 	if x := c.by[address]; x != nil && !x.Detected {
 		delete(c.by, address)
 	}
@@ -152,9 +157,6 @@ func (e *Engine) report(r ConflictReport) {
 
 // detect asks the segment for an address before it is announced for the first time.
 func (e *Engine) detect(c Change) {
-	if before := e.conflicts.detecting[c.Address]; before != nil {
-		c.Inherit = before.Inherit
-	}
 	e.conflicts.detecting[c.Address] = &c
 	e.askSegment(&c)
 }
@@ -165,9 +167,8 @@ func (e *Engine) askSegment(c *Change) {
 			switch {
 			case e.conflicts.detecting[c.Address] != c:
 				return // no longer ours, or asked for again
-			case e.elector.claim(c.Address).Node != e.Node:
-				return // another's, as was just heard: to be settled in a moment
-			case c.Inherit && s != nil && e.inherit(c, s, now):
+			case e.elector.claim(c.Address).Node != e.Node, // another's, as was just heard: it may not stay so
+				c.Inherit && s != nil && e.inherit(c, s, now):
 				time.AfterFunc(inheritPause, func() {
 					e.post(func(time.Time) {
 						if e.conflicts.detecting[c.Address] == c {
@@ -177,8 +178,8 @@ func (e *Engine) askSegment(c *Change) {
 				})
 				return
 			}
-			delete(e.conflicts.detecting, c.Address)
-			delete(e.conflicts.inheriting, c.Address)
+			e.conflicts.asked(c.Address)
+			e.elector.Answers(c.Address)
 			if s == nil || c.Inherit || e.byHardwareAddr[string(s.HardwareAddr)] != "" {
 				// Another speaker that took the address at the same time, and asks for it too, is no foreign host:
 				// its claim settles it. What a Service had before is not taken from it.

@@ -69,7 +69,7 @@ type Decision struct {
 // Decide settles all that came up.
 func (e *Elector) Decide(now time.Time) (d Decision) {
 	e.poll(now)
-	d.Claims = e.confirm(now)
+	d.Claims = append(e.answers(), e.confirm(now)...)
 	e.recall(now)
 	queue := e.queue
 	e.queue = nil
@@ -89,8 +89,7 @@ func (e *Elector) Decide(now time.Time) (d Decision) {
 			if c.Claimed = made && x.owns() && (before == nil || before.standsFor != ""); c.Claimed && from != e.self && cause != Elected {
 				c.From = from
 			}
-			first := c.Claimed && from == ""
-			c.Probe, c.Inherit = first && x.Probe, first && x.Inherited
+			c.Probe, c.Inherit = c.Claimed && from == "" && x.Probe, x.owns() && x.duty.inherits
 			d.Changes = append(d.Changes, c)
 		}
 		if x.Service == (lb.Key{}) {

@@ -84,6 +84,8 @@ type Elector struct {
 	// balance is what this node gives away, and bequests are offers to those who have an address already.
 	balance  balance
 	bequests []lb.Offer
+	// answered are addresses that this node claimed, and answers for since it knows who had them.
+	answered []netip.Addr
 	// queue holds the addresses to decide, in the order in which they came up: speakers that hear of
 	// addresses in one order choose owners for them in one order, and so with the same loads.
 	queue []netip.Addr
@@ -132,6 +134,7 @@ type duty struct {
 	service    lb.Key
 	claim      lb.Claim  // the owner's own
 	took       time.Time // when it made that claim
+	inherits   bool      // it does not answer before it knows which node does, by another system
 }
 
 // owns tells whether this node answers for an address as its owner.

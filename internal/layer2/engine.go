@@ -515,7 +515,7 @@ func (e *Engine) apply(changes []Change, now time.Time) {
 		case c.Probe || c.Inherit || (c.For == "" && e.conflicts.detecting[c.Address] != nil): // also for other interfaces
 			e.detect(c)
 		default:
-			delete(e.conflicts.detecting, c.Address)
+			e.conflicts.asked(c.Address)
 			e.own(c)
 			if c.For != "" {
 				standsIn[c.For]++

@@ -24,6 +24,40 @@ type inheritance struct {
 	offers int
 }
 
+// asks tells whether this node, once it has an address after a claim, has to ask who answers for it: nobody ever did, as
+// far as is known, or the claimant was asking still. Whoever comes after that one has to: another owner, or its own
+// speaker after a restart.
+func (x *vip) asks(after lb.Claim) bool {
+	return x.Inherited && !x.owns() && (after.Node == "" || after.Asking)
+}
+
+// ask has this node ask who has an address that it has just claimed.
+func (x *vip) ask() {
+	x.duty.inherits, x.claim.Asking = true, true
+	x.duty.claim = x.claim
+}
+
+// Answers takes note that this node answers from now on for an address that it had to ask for.
+func (e *Elector) Answers(address netip.Addr) {
+	if x := e.vips[address]; x != nil && x.owns() && x.duty.inherits {
+		x.duty.inherits = false
+		e.answered = append(e.answered, address)
+	}
+}
+
+// answers makes the claims to what this node has begun to answer for.
+func (e *Elector) answers() (claims []lb.Claim) {
+	for _, a := range e.answered {
+		if x := e.vips[a]; x != nil && x.owns() && !x.duty.inherits && x.claim == x.duty.claim && x.claim.Asking {
+			x.claim.Asking = false
+			x.duty.claim = x.claim
+			claims = append(claims, x.claim)
+		}
+	}
+	e.answered = nil
+	return claims
+}
+
 // Bequeath offers an address that this node has claimed, and never answered for, to the node that has it already. It
 // tells whether that node may own it.
 func (e *Elector) Bequeath(address netip.Addr, to string) bool {

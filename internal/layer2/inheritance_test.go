@@ -3,6 +3,7 @@ package layer2
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,6 +101,57 @@ func TestInheritIsAskedOnlyOfWhatHadNoOwner(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A claim says that its node does not know yet who has the address, so that whoever comes after it asks too.
+func TestInheritIsAskedByWhoComesAfter(t *testing.T) {
+	at := time.Unix(0, 0)
+	mine := ranked("a", "b", "c")
+	waiting := func(node string) lb.Claim { return lb.Claim{Address: mine, Node: node, Epoch: 1, Asking: true} }
+	for _, tt := range []struct {
+		name string
+		do   func(*Elector)
+		asks bool
+	}{
+		{"its own speaker, after a restart", func(e *Elector) { e.Hear(waiting("a")) }, true},
+		{"another owner, when that one is lost", func(e *Elector) { e.Hear(waiting("c")); e.Part("c", true, at) }, true},
+		{"another owner, when that one may own it no longer", func(e *Elector) { e.Hear(waiting("c")); e.Bar("c", "drained") }, true},
+		{"not once it was answered for", func(e *Elector) {
+			c := waiting("c")
+			c.Asking = false
+			e.Hear(c)
+			e.Part("c", true, at)
+		}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := one()
+			e.SetVIP(inherited(mine))
+			tt.do(e)
+			// A claim of one that may not own it is believed for a while.
+			changes := slices.Concat(e.Decide(at).Changes, e.Decide(at.Add(2*patience)).Changes)
+			if len(changes) != 1 || !changes[0].Owned || changes[0].Inherit != tt.asks {
+				t.Fatalf("%+v", changes)
+			}
+			e.Answers(mine)
+			if d := e.Decide(at.Add(3 * patience)); tt.asks && (len(d.Claims) == 0 || d.Claims[0].Asking || len(d.Changes) > 0) {
+				t.Errorf("once it answers: %+v", d)
+			}
+			if d := e.Decide(at.Add(time.Hour)); len(d.Changes) > 0 || e.claim(mine).Standing != lb.Confirmed || e.claim(mine).Asking {
+				t.Errorf("later: %+v", d)
+			}
+		})
+	}
+	t.Run("nobody stands in for it", func(t *testing.T) {
+		e := one()
+		e.SetVIP(inherited(mine))
+		e.Hear(waiting("c"))
+		e.Decide(at)
+		e.Bar("b", "not here")
+		e.Rest("c")
+		if d := e.Decide(at); len(d.Changes) > 0 {
+			t.Errorf("%+v", d.Changes)
+		}
+	})
 }
 
 func TestBequeath(t *testing.T) {
@@ -203,12 +255,41 @@ func TestEngineHearsTheClaimWithTheSighting(t *testing.T) {
 		})
 		g.tell(e, func(g *fakeGroup) { g.joined = true })
 		e.post(func(time.Time) {
-			e.elector.Hear(lb.Claim{Address: mine, Node: "b", Epoch: 2})
-			w.detections()[0](nil)
+			w.detections()[0](nil) // both are taken in with the next look
+			e.Update(func(x *Elector) { x.Hear(lb.Claim{Address: mine, Node: "b", Epoch: 2}) })
 		})
 		synctest.Wait()
 		if len(w.owned) > 0 || w.announced > 0 {
 			t.Errorf("answers for %v, announced %d times", w.owned, w.announced)
+		}
+	})
+}
+
+// A claim that comes with the answer, and that this node contests, leaves the address with it: it goes on asking.
+func TestEngineAsksOnAfterAContestedClaim(t *testing.T) {
+	engineTest(t, func(t *testing.T, e *Engine, g *fakeGroup) {
+		mine := ranked("a", "b")
+		w := &paperWire{owned: map[netip.Addr][]string{}}
+		e.Update(func(x *Elector) {
+			e.responder = w
+			e.place("b", segment)
+			x.Join("b", segment)
+			x.SetVIP(inherited(mine))
+		})
+		g.tell(e, func(g *fakeGroup) { g.joined = true })
+		e.post(func(time.Time) {
+			w.detections()[0](nil)
+			e.Update(func(x *Elector) { x.Hear(lb.Claim{Address: mine, Node: "b", Epoch: 2, Standing: lb.Provisional}) })
+		})
+		time.Sleep(inheritPause)
+		synctest.Wait()
+		if len(w.detections()) != 2 {
+			t.Fatalf("asked %d times; who owns it: %q", len(w.detections()), e.elector.owner(mine))
+		}
+		w.detections()[1](nil)
+		synctest.Wait()
+		if len(w.owned) != 1 {
+			t.Error("is never answered for")
 		}
 	})
 }

@@ -13,6 +13,9 @@ type Link struct {
 	// LinkLocal is an IPv6 link-local address of the interface, which it has Neighbor Solicitations sent with.
 	// It is no news to others.
 	LinkLocal netip.Addr
+	// LooseARP is true where the kernel speaks ARP on it for the addresses that kube-proxy in IPVS mode has put on
+	// another interface.
+	LooseARP bool
 }
 
 // sameDevice tells whether sockets opened for a are right for b too.

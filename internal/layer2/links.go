@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,6 +47,10 @@ func Links() ([]Link, error) {
 		}
 		prefixes[a.LinkIndex] = append(prefixes[a.LinkIndex], netip.PrefixFrom(ip, ones))
 	}
+	// It has IPv6 addresses too, but for those the kernel answers on their own interface alone.
+	ipvs := slices.ContainsFunc(all, func(l netlink.Link) bool {
+		return l.Attrs().Name == ipvsInterface && slices.ContainsFunc(prefixes[l.Attrs().Index], func(p netip.Prefix) bool { return p.Addr().Is4() })
+	})
 	var links []Link
 	for _, l := range all {
 		attrs := l.Attrs()
@@ -56,10 +62,34 @@ func Links() ([]Link, error) {
 			continue
 		}
 		slices.SortFunc(own, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
-		links = append(links, Link{lb.Interface{Name: attrs.Name, HardwareAddr: attrs.HardwareAddr, Prefixes: own}, attrs.Index, linkLocal[attrs.Index]})
+		links = append(links, Link{
+			lb.Interface{Name: attrs.Name, HardwareAddr: attrs.HardwareAddr, Prefixes: own}, attrs.Index, linkLocal[attrs.Index], ipvs && looseARP(attrs.Name),
+		})
 	}
 	slices.SortFunc(links, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
 	return links, nil
+}
+
+// looseARP tells whether the kernel speaks ARP on an interface for the addresses of others. What cannot be read is
+// not complained of.
+func looseARP(name string) bool {
+	own, err := readARPSettings(name)
+	all, err2 := readARPSettings("all")
+	return err == nil && err2 == nil && !own.effective(all).strict()
+}
+
+// readARPSettings reads what is set for an interface, or for "all".
+func readARPSettings(name string) (s arpSettings, err error) {
+	for setting, value := range map[string]*int{"arp_ignore": &s.ignore, "arp_announce": &s.announce} {
+		text, err := os.ReadFile("/proc/sys/net/ipv4/conf/" + name + "/" + setting)
+		if err == nil {
+			*value, err = strconv.Atoi(strings.TrimSpace(string(text)))
+		}
+		if err != nil {
+			return s, fmt.Errorf("reading %s of interface %s: %w", setting, name, err)
+		}
+	}
+	return s, nil
 }
 
 // consistently lists again when the kernel says that something changed meanwhile, as happens where Pods come

@@ -57,7 +57,7 @@ func (e *Elector) Offered(o lb.Offer) {
 // accepts tells whether this node takes what it is offered. Its own load is exact, whatever the giver thought.
 func (e *Elector) accepts(x *vip, o lb.Offer, now time.Time) bool {
 	c := x.claim
-	if e.blind || e.outvoted || x.owns() || c.Node == "" || c.Epoch != o.Epoch || c.Standing != lb.Confirmed || !e.candidate(e.self, x) {
+	if e.blind || e.outvoted || x.owns() || c.Node == "" || c.Epoch != o.Epoch || c.Standing != lb.Confirmed || c.Asking || !e.candidate(e.self, x) {
 		return false
 	}
 	if !slices.Contains(e.receivers(x, c.Node, now, true), e.self) {
@@ -186,7 +186,7 @@ func (e *Elector) offer(now time.Time) (o lb.Offer, ok bool) {
 // offerOf returns the offer worth making of an address: to the first by rank.
 func (e *Elector) offerOf(x *vip, now time.Time) (o lb.Offer, ok bool) {
 	b := &e.balance
-	if x == nil || !x.owns() || x.claim != x.duty.claim || x.claim.Standing != lb.Confirmed ||
+	if x == nil || !x.owns() || x.claim != x.duty.claim || x.claim.Standing != lb.Confirmed || x.duty.inherits ||
 		!slices.ContainsFunc(x.Scopes, func(s string) bool { return b.scopes[s] }) {
 		return lb.Offer{}, false
 	}

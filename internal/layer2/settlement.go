@@ -31,6 +31,7 @@ func (e *Elector) settle(x *vip, now time.Time) (made bool, cause Cause) {
 		return true, Settled
 	case offered && e.inherits(x, offer):
 		e.take(x, lb.Confirmed, now)
+		x.duty.inherits = false
 		return true, Elected // who offers it never answered
 	case offered && e.accepts(x, offer, now):
 		e.take(x, lb.Confirmed, now)
@@ -59,7 +60,10 @@ func (e *Elector) settle(x *vip, now time.Time) (made bool, cause Cause) {
 		x.duty = nil
 	case chosen == e.self:
 		cause = e.cause(heard.Node)
-		e.take(x, e.standing(heard.Node), now)
+		asks := x.asks(heard)
+		if e.take(x, e.standing(heard.Node), now); asks {
+			x.ask()
+		}
 		return true, cause
 	default:
 		// This node may answer still; it does so until the other has made its claim. But nobody is to be sent to
@@ -86,7 +90,9 @@ func (e *Elector) follow(x *vip, heard lb.Claim, now time.Time) (cause Cause) {
 	}
 	switch {
 	case heard.Node == e.self:
+		asks := x.asks(heard) // as before a restart
 		e.answer(x)
+		x.duty.inherits = x.duty.inherits || asks
 		return Resumed
 	case !e.nodes[heard.Node].resting || !e.standIn(x, heard.Node):
 		x.duty = nil
@@ -198,6 +204,9 @@ func (e *Elector) release(x *vip, of lb.Key) {
 // answer makes this node answer for what it owns.
 func (e *Elector) answer(x *vip) {
 	d := &duty{interfaces: names(e.via(e.self, e.nodes[e.self], x)), bind: e.bind(x), service: x.Service, claim: x.claim}
+	if x.owns() {
+		d.inherits = x.duty.inherits
+	}
 	if x.owns() && x.duty.claim == x.claim {
 		d.took = x.duty.took
 	}
@@ -215,7 +224,7 @@ func (e *Elector) bind(x *vip) bool {
 // standIn makes this node answer in place of a resting owner if it is the one to do so. Speakers that see
 // different nodes may choose several: they all say the owner's hardware address.
 func (e *Elector) standIn(x *vip, owner string) bool {
-	if e.substitute(x) != e.self {
+	if x.asks(x.claim) || e.substitute(x) != e.self {
 		return false
 	}
 	for _, i := range e.via(owner, e.nodes[owner], x) {

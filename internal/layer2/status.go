@@ -22,6 +22,9 @@ type Status struct {
 	// Detection is the timing of the sessions, such as "fast: 50 ms x 3"; Sessions are sorted by node.
 	Detection string
 	Sessions  []SessionStatus
+	// LooseARP are the interfaces on which this node's kernel speaks ARP for the addresses of kube-proxy in IPVS mode,
+	// sorted; none while no address is to be answered for.
+	LooseARP []string
 	// Takeovers are the last ones of this node, oldest first.
 	Takeovers []Takeover
 }
@@ -121,11 +124,20 @@ func (e *Engine) note(now time.Time) (changed bool) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	var loose []string
+	if e.elector.counts.known > 0 { // else nobody asks for one: with BGP alone it does no harm
+		for _, l := range e.status.Links {
+			if l.LooseARP {
+				loose = append(loose, l.Name)
+			}
+		}
+	}
 	changed = !slices.EqualFunc(damped, e.status.Damped, func(a, b Damped) bool { return a.Node == b.Node && a.Reuse.Sub(b.Reuse).Abs() < time.Second }) ||
 		!slices.Equal(sessions, e.status.Sessions) ||
-		!slices.EqualFunc(conflicts, e.status.Conflicts, ConflictReport.same)
+		!slices.EqualFunc(conflicts, e.status.Conflicts, ConflictReport.same) ||
+		!slices.Equal(loose, e.status.LooseARP)
 	if changed {
-		e.status.Damped, e.status.Detection, e.status.Sessions, e.status.Conflicts = damped, detection, sessions, conflicts
+		e.status.Damped, e.status.Detection, e.status.Sessions, e.status.Conflicts, e.status.LooseARP = damped, detection, sessions, conflicts, loose
 		e.Metrics.damped.Set(float64(len(damped)))
 		e.Metrics.conflicts.Set(float64(len(conflicts)))
 	}

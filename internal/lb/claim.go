@@ -19,6 +19,8 @@ type Claim struct {
 	// Of is the Service that the address was of, where Node is empty: who has not heard yet that the Service is
 	// gone must not take the address again.
 	Of Key
+	// Asking is true while Node does not answer yet, as another system may: it asks the segment who has the address.
+	Asking bool
 }
 
 // Standing says how sure a claimant is that the owner before it is gone, and is not itself cut off.
@@ -36,14 +38,16 @@ const (
 )
 
 // Beats tells whether c counts rather than other: the higher epoch does, then the surer standing, then the
-// higher rank. A claim never beats itself.
+// higher rank, then that its node answers. A claim never beats itself.
 func (c Claim) Beats(other Claim) bool {
 	switch {
 	case c.Epoch != other.Epoch:
 		return c.Epoch > other.Epoch
 	case c.Standing != other.Standing:
 		return c.Standing < other.Standing
-	case c.Node == other.Node || c.Node == "":
+	case c.Node == other.Node:
+		return other.Asking && !c.Asking
+	case c.Node == "":
 		return false
 	case other.Node == "":
 		return true

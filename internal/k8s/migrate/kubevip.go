@@ -61,7 +61,7 @@ func (c *conversion) kubeVIPConfig(e *entry) {
 			}
 			e.note(p, Finding{Outcome: NoCounterpart, Why: "Services share an address only if they say so themselves, by one key",
 				Do:      "annotate Services of " + ofNamespace(namespace) + " that share an address before Fairlead serves them; --check names them",
-				Command: "kubectl annotate service SERVICE -n " + cmp.Or(strings.Replace(namespace, global, "NAMESPACE", 1), "NAMESPACE") + " fairlead.dev/allow-shared-ip=KEY"})
+				Command: "kubectl annotate service SERVICE -n " + quoted(cmp.Or(strings.Replace(namespace, global, "NAMESPACE", 1), "NAMESPACE")) + " fairlead.dev/allow-shared-ip=KEY"})
 		}
 	}
 	c.makeKubeVIPPools(e, pools, interfaces)

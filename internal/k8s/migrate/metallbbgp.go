@@ -114,7 +114,7 @@ func (d *draft) password(p path) {
 func passwordFinding(field, secret string) Finding {
 	return Finding{Field: field, Outcome: Changed, Why: "Fairlead takes passwords from Secrets alone; spec.passwordSecret names " + secret,
 		Do: "make the Secret " + secret + " in Fairlead's namespace; type the password, then Enter and Ctrl-D",
-		Command: "kubectl create secret generic " + secret + " -n fairlead-system --type=kubernetes.io/basic-auth " +
+		Command: "kubectl create secret generic " + quoted(secret) + " -n fairlead-system --type=kubernetes.io/basic-auth " +
 			"--from-file=password=/dev/stdin"}
 }
 
@@ -136,7 +136,7 @@ func (d *draft) passwordSecret(home string) {
 	d.e.note(p.with("name"), Finding{Outcome: Carried, Why: "the Secret has to be in Fairlead's namespace",
 		Do: fmt.Sprintf("copy the Secret %s from %s to Fairlead's namespace", name, namespace),
 		Command: fmt.Sprintf("kubectl get secret %s -n %s -o jsonpath='{.data.password}' | base64 -d | kubectl create secret generic %s "+
-			"-n fairlead-system --type=kubernetes.io/basic-auth --from-file=password=/dev/stdin", name, namespace, name)})
+			"-n fairlead-system --type=kubernetes.io/basic-auth --from-file=password=/dev/stdin", quoted(name), quoted(namespace), quoted(name))})
 	d.e.changed(p.with("namespace"), "Fairlead looks in its own namespace")
 }
 

@@ -128,7 +128,7 @@ func (c *conversion) service(e *entry) {
 				if now := c.poolNamed(name); now != name {
 					note(p, Finding{Outcome: Changed, Why: "pool " + name + " is " + now + " now",
 						Do:      "annotate the Service once Fairlead serves it",
-						Command: "kubectl annotate service " + e.Name + " -n " + e.Namespace + " fairlead.dev/address-pool=" + now})
+						Command: "kubectl annotate service " + quoted(e.Name) + " -n " + quoted(e.Namespace) + " fairlead.dev/address-pool=" + now})
 					continue
 				}
 				note(p, Finding{Outcome: k.outcome, Why: k.why, Do: k.do})
@@ -148,7 +148,7 @@ func (c *conversion) service(e *entry) {
 				Why: fmt.Sprintf("%s takes it off when the Service is deleted; without it the Service could not be deleted", c.system.Name()),
 				Do:  fmt.Sprintf("when %s is gone, take %s off the Service", c.system.Name(), f),
 				Command: fmt.Sprintf("kubectl patch service %s -n %s --type=json -p '[{\"op\":\"remove\",\"path\":\"/metadata/finalizers/%d\"}]'",
-					e.Name, e.Namespace, i)})
+					quoted(e.Name), quoted(e.Namespace), i)})
 		}
 	}
 	c.serviceClass(e, note)

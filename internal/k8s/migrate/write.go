@@ -3,7 +3,9 @@ package migrate
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"sigs.k8s.io/yaml"
@@ -235,9 +237,19 @@ func wrap(text string, width int) (lines []string) {
 	return append(lines, line)
 }
 
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:@%+=,-]+$`)
+
+// quoted is a word as a shell takes it, whatever is in it: a file may give an object any name.
+func quoted(word string) string {
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
 // breakCommand breaks a command at spaces that are outside quotes.
 func breakCommand(command string, width int) (lines []string) {
-	line, word, quoted := "", "", false
+	line, word, quoted, escaped := "", "", false, false
 	flush := func() {
 		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
 			lines = append(lines, line)
@@ -250,9 +262,10 @@ func breakCommand(command string, width int) (lines []string) {
 		word = ""
 	}
 	for _, r := range printable(command) {
-		if r == '\'' {
+		if r == '\'' && !escaped {
 			quoted = !quoted
 		}
+		escaped = r == '\\' && !quoted && !escaped
 		if r == ' ' && !quoted {
 			flush()
 			continue
@@ -265,7 +278,7 @@ func breakCommand(command string, width int) (lines []string) {
 
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r

@@ -14,6 +14,7 @@ var troubles = map[string]string{
 	v1alpha1.ConditionNotAdvertised:   page.Error,
 	v1alpha1.ConditionExhausted:       page.Warning,
 	v1alpha1.ConditionAddressConflict: page.Warning,
+	v1alpha1.ConditionARPNotStrict:    page.Warning,
 }
 
 // problemsOf are what an object's conditions complain of, by their keys, each sentence once.

@@ -103,6 +103,8 @@ func TestProblemsOf(t *testing.T) {
 		{"a peer that is not established", "BGPPeer", []metav1.Condition{condition("Ready", "False", "NotEstablished", "0 of 3")}, "map[o/n/Ready:error 0 of 3]"},
 		{"a profile that nobody names is no problem", "BFDProfile", []metav1.Condition{condition("Ready", "True", "", ""), condition("InUse", "False", "", "")}, "map[]"},
 		{"a speaker that was stopped", "Speaker", []metav1.Condition{condition("Ready", "False", "Stopped", "told to")}, "map[o/n/Ready:warning told to]"},
+		{"a speaker beside kube-proxy in IPVS mode", "Speaker", []metav1.Condition{condition("Ready", "True", "Serving", ""), condition("ARPNotStrict", "True", "IPVSWithoutStrictARP", "eth0")},
+			"map[o/n/ARPNotStrict:warning eth0]"},
 		{"a speaker that was lost", "Speaker", []metav1.Condition{condition("Ready", "False", "Lost", "no gossip")}, "map[o/n/Ready:error no gossip]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	metadatafake "k8s.io/client-go/metadata/fake"
+	"sigs.k8s.io/yaml"
 )
 
 // planted is a secret; each place has one of its own.
@@ -123,6 +124,12 @@ func TestBundleKeepsSecrets(t *testing.T) {
 				at := strings.Index(text, planted(i+1))
 				t.Errorf("%s has secret %d: ...%s", name, i+1, text[max(at-60, 0):at+20])
 			}
+		}
+	}
+	for name, text := range files {
+		var list struct{ Items []any }
+		if err := yaml.Unmarshal([]byte(text), &list); strings.HasSuffix(name, ".yaml") && err != nil {
+			t.Errorf("%s is no YAML any more: %v", name, err)
 		}
 	}
 	for name, want := range map[string]string{

@@ -260,19 +260,23 @@ func (s *Snapshot) unreadable(kind string) bool {
 // watched returns what runs a reflector. Its own way to retry would log; here the user is told, once.
 func watched(r *cache.Reflector, kind string, say func(string), fatal chan<- error) func(context.Context) {
 	return func(ctx context.Context) {
-		told := ""
+		told, refused := "", false
 		for ctx.Err() == nil {
 			err := r.ListAndWatchWithContext(ctx)
+			before := refused
+			refused = apierrors.IsUnauthorized(err)
 			switch {
 			case ctx.Err() != nil:
 				return
-			case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+			case refused && !before: // a credential that ran out: the kubeconfig's plugin gets another for the next request
+			case apierrors.IsForbidden(err), refused:
 				select {
 				case fatal <- troubleTo("watch", kind, err):
 				default:
 				}
 				return
 			case err == nil, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), apierrors.IsResourceExpired(err), apierrors.IsGone(err):
+				told = "" // what comes next is another time
 			default:
 				if text := troubleTo("watch", kind, err).Error(); text != told {
 					say(text + "; it is tried again")

@@ -1,13 +1,18 @@
 package plugin
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -37,14 +42,13 @@ func (o *Options) Forwarder(version string) (*Forwarder, error) {
 // Forward forwards a local port, any that is free for 0, to one of a Pod, until ctx ends or the connection is lost.
 // Ready is called with the local port once it listens.
 func (f *Forwarder) Forward(ctx context.Context, pod *corev1.Pod, local, remote int, ready func(port int)) error {
-	dialer, err := f.dialer(pod)
+	dialer, noted, err := f.dialer(pod)
 	if err != nil {
 		return fmt.Errorf("preparing to forward to Pod %s: %w", pod.Name, err)
 	}
-	noted := &noting{Dialer: dialer}
 	stop, listening := make(chan struct{}), make(chan struct{})
 	defer context.AfterFunc(ctx, func() { close(stop) })()
-	forward, err := portforward.NewOnAddresses(noted, []string{"localhost"}, []string{fmt.Sprintf("%d:%d", local, remote)}, stop, listening, nil, nil)
+	forward, err := portforward.NewOnAddresses(dialer, []string{"localhost"}, []string{fmt.Sprintf("%d:%d", local, remote)}, stop, listening, nil, nil)
 	if err != nil {
 		return fmt.Errorf("preparing to forward to Pod %s: %w", pod.Name, err)
 	}
@@ -78,35 +82,51 @@ func describe(err, dialling error, pod *corev1.Pod) error {
 	return fmt.Errorf("forwarding a port of this machine to Pod %s: %w", pod.Name, err)
 }
 
-// dialer tries WebSockets first, as kubectl does, and SPDY with an API server before 1.30 or a proxy that does not let
-// them through.
-func (f *Forwarder) dialer(pod *corev1.Pod) (httpstream.Dialer, error) {
+// dialer tries WebSockets first, as kubectl does, and SPDY if that fails, for whatever reason: with an API server before
+// 1.30, a proxy that does not let WebSockets through, a user who may create pods/portforward and not get it, which is
+// what the API server takes a WebSocket for. What SPDY fails by is what is told.
+func (f *Forwarder) dialer(pod *corev1.Pod) (httpstream.Dialer, *noting, error) {
 	url := f.core.CoreV1().RESTClient().Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).SubResource("portforward").URL()
 	transport, upgrader, err := spdy.RoundTripperFor(f.config)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	old := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
+	noted := &noting{RoundTripper: transport}
+	old := spdy.NewDialer(upgrader, &http.Client{Transport: noted}, http.MethodPost, url)
 	tunnelling, err := portforward.NewSPDYOverWebsocketDialer(url, f.config)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return portforward.NewFallbackDialer(tunnelling, old, func(err error) bool {
-		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
-	}), nil
+	return portforward.NewFallbackDialer(tunnelling, old, func(error) bool { return true }), noted, nil
 }
 
 // noting keeps why dialling failed, of which a PortForwarder hands on the text alone.
 type noting struct {
-	httpstream.Dialer
+	http.RoundTripper
 	err error
 }
 
-// Dial implements httpstream.Dialer.
-func (n *noting) Dial(protocols ...string) (httpstream.Connection, string, error) {
-	connection, protocol, err := n.Dialer.Dial(protocols...)
-	n.err = err
-	return connection, protocol, err
+// RoundTrip implements http.RoundTripper.
+func (n *noting) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := n.RoundTripper.RoundTrip(request)
+	if n.err = err; err == nil && response.StatusCode != http.StatusSwitchingProtocols {
+		n.err = declined(response)
+	}
+	return response, err
+}
+
+// declined is what the API server says, or a proxy before it, instead of switching protocols.
+func declined(response *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	response.Body = struct {
+		io.Reader
+		io.Closer
+	}{bytes.NewReader(body), response.Body}
+	var said metav1.Status
+	if json.Unmarshal(body, &said) == nil && said.Kind == "Status" {
+		return &apierrors.StatusError{ErrStatus: said}
+	}
+	return apierrors.NewGenericServerResponse(response.StatusCode, "create", schema.GroupResource{Resource: "pods/portforward"}, "", string(body), 0, true)
 }
 
 // Fetch reads a path of a Pod's HTTP port through a port that is forwarded for this alone.

@@ -76,7 +76,7 @@ func (v *survey) lacks(kind string) bool {
 }
 
 func (v *survey) problems() []Problem {
-	list := slices.Concat(v.ofControllers(), v.ofSpeakers(), v.ofVersions(), v.ofGossip(), v.ofConflicts(), v.ofOwners(), v.ofSuppression(),
+	list := slices.Concat(v.ofControllers(), v.ofSpeakers(), v.ofVersions(), v.ofGossip(), v.ofConflicts(), v.ofKernels(), v.ofOwners(), v.ofSuppression(),
 		v.ofSessions(), v.ofRoutes(), v.ofPools(), v.ofServices(), v.ofObjects())
 	slices.SortStableFunc(list, func(x, y Problem) int {
 		return cmp.Or(cmp.Compare(x.Severity, y.Severity), cmp.Compare(x.rank, y.rank), cmp.Compare(x.What, y.What))

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
+	"k8s.io/apimachinery/pkg/api/meta"
 )
 
 // settling is how long after it was assigned an address may be without an owner: speakers write what they do once a
@@ -27,6 +29,22 @@ func (v *survey) ofConflicts() (list []Problem) {
 		list = append(list, p)
 	}
 	return list
+}
+
+// ofKernels says on which nodes the kernel speaks ARP for addresses, whoever owns them.
+func (v *survey) ofKernels() []Problem {
+	var nodes []string
+	for _, name := range slices.Sorted(maps.Keys(v.g.speakers)) {
+		if sp := v.g.speakers[name]; ready(sp) && meta.IsStatusConditionTrue(sp.Status.Conditions, v1alpha1.ConditionARPNotStrict) {
+			nodes = append(nodes, name)
+		}
+	}
+	if len(nodes) == 0 {
+		return nil
+	}
+	return []Problem{{SeverityWarning, fmt.Sprintf("%s %s ARP for every Service's address, whoever owns it: kube-proxy in IPVS mode without strictARP",
+		some(nodes), verb(len(nodes), "speaks", "speak")), "Set strictARP: true in kube-proxy's configuration, and restart it.",
+		"kubectl -n kube-system edit configmap kube-proxy", rankConflict}}
 }
 
 // whose names the first Service of an address, in brackets.

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/k8s"
@@ -58,12 +59,16 @@ type UI struct {
 
 // Run forwards. It returns an error if it never got through, or may not any more.
 func (u *UI) Run(ctx context.Context) error {
+	if err := u.vacant(); err != nil {
+		return err
+	}
 	port, told := u.Port, ""
 	shown := false
 	for ctx.Err() == nil {
 		pod, err := u.find(ctx)
 		if err == nil {
-			err = u.Forwarder.Forward(ctx, pod, port, httpPort(pod, controllerPort), func(local int) {
+			connected, end := context.WithCancel(ctx)
+			err = u.Forwarder.Forward(connected, pod, port, httpPort(pod, controllerPort), func(local int) {
 				address := fmt.Sprintf("http://localhost:%d/ui/", local)
 				if !shown {
 					u.Say("The status page is at %s as long as this runs; Ctrl-C ends it.", address)
@@ -73,7 +78,9 @@ func (u *UI) Run(ctx context.Context) error {
 					u.Open(address)
 				}
 				shown, port, told = true, local, ""
+				go beat(connected, local)
 			})
+			end()
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -88,6 +95,30 @@ func (u *UI) Run(ctx context.Context) error {
 	}
 	return nil
 }
+
+// vacant returns an error if another program has the port. What forwards does not say why it cannot listen.
+func (u *UI) vacant() error {
+	if u.Port == 0 {
+		return nil
+	}
+	listener, err := net.Listen("tcp", fmt.Sprintf("localhost:%d", u.Port))
+	if err != nil {
+		return fmt.Errorf("port %d of this machine cannot be used: %w; without --port any that is free is taken", u.Port, err)
+	}
+	return listener.Close()
+}
+
+// beat asks a port that is forwarded for something every few seconds, until ctx ends. That a Pod is gone nobody tells:
+// forwarding ends when the next connection to it fails, which would else be the one of whoever opens the page.
+func beat(ctx context.Context, port int) {
+	for pause(ctx, beatEvery); ctx.Err() == nil; pause(ctx, beatEvery) {
+		asking, end := context.WithTimeout(ctx, perPod)
+		_, _ = get(asking, fmt.Sprintf("http://localhost:%d/healthz", port))
+		end()
+	}
+}
+
+const beatEvery = 2 * time.Second
 
 // retryAfter is how long to wait until a connection that was lost is tried again.
 const retryAfter = 500 * time.Millisecond

@@ -6,13 +6,17 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 // session is a Speaker with a session in a state.
@@ -136,6 +140,36 @@ func TestWatchWithoutTheRight(t *testing.T) {
 	err = Watch(t.Context(), c, s, ServicesListing(Format{}, func(rows []ServiceRow) []ServiceRow { return rows }), &strings.Builder{}, func(string) {})
 	if err == nil || !strings.Contains(err.Error(), "you may not watch Services: ") {
 		t.Errorf("%v", err)
+	}
+}
+
+// A plugin of the kubeconfig gets another credential once the API server has refused one: for the next request.
+func TestWatchWithACredentialThatRanOut(t *testing.T) {
+	c, clients := cluster(pool("edge", "192.0.2.1-192.0.2.9"))
+	var asked atomic.Int32
+	clients.core.PrependWatchReactor("services", func(clienttesting.Action) (bool, watch.Interface, error) {
+		return asked.Add(1) == 1, nil, apierrors.NewUnauthorized("the token has expired")
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s, err := LoadServicesOf(ctx, c, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out printed
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Watch(ctx, c, s, ServicesListing(Format{}, func(rows []ServiceRow) []ServiceRow { return rows }), &out, func(text string) { t.Error(text) })
+	}()
+	for deadline := time.Now().Add(10 * time.Second); asked.Load() < 2 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	}
+	if _, err := clients.core.CoreV1().Services("web").Create(ctx, service("web", "b"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	out.await(t, "web        b     -")
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

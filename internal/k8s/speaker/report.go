@@ -55,7 +55,7 @@ func (s *Status) wanted(written v1alpha1.SpeakerStatus) v1alpha1.SpeakerStatus {
 		}
 	}
 	status.Conditions = withCondition(written.Conditions, ready(s.engine.State(), others))
-	status.Conditions = withConflicts(status.Conditions, engine.Conflicts)
+	status.Conditions = withLooseARP(withConflicts(status.Conditions, engine.Conflicts), engine.LooseARP)
 	return status
 }
 
@@ -67,7 +67,7 @@ func (s *Status) stopped(written v1alpha1.SpeakerStatus) v1alpha1.SpeakerStatus 
 		left = &v1alpha1.Layer2Status{Takeovers: last.Takeovers}
 	}
 	return v1alpha1.SpeakerStatus{Version: s.version, Interfaces: written.Interfaces, Layer2: left,
-		Conditions: withCondition(withConflicts(written.Conditions, nil), metav1.Condition{
+		Conditions: withCondition(withLooseARP(withConflicts(written.Conditions, nil), nil), metav1.Condition{
 			Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: "Stopped",
 			Message: fmt.Sprintf("the speaker was told to stop; its addresses stay with the node for %s (--restart-grace)", s.grace),
 		})}
@@ -160,17 +160,39 @@ func withConflicts(conditions []metav1.Condition, conflicts []layer2.ConflictRep
 		meta.RemoveStatusCondition(&conditions, v1alpha1.ConditionAddressConflict)
 		return conditions
 	}
-	const named = 5
 	var parts []string
-	for _, c := range conflicts[:min(len(conflicts), named)] {
+	for _, c := range conflicts {
 		parts = append(parts, fmt.Sprintf("%s is in use by %s, seen on %s", c.Address, c.HardwareAddr, c.Interface))
 	}
-	if more := len(conflicts) - named; more > 0 {
-		parts = append(parts, fmt.Sprintf("%d more", more))
+	return withCondition(conditions, metav1.Condition{
+		Type: v1alpha1.ConditionAddressConflict, Status: metav1.ConditionTrue, Reason: "ForeignHost", Message: firstOf(parts, "; "),
+	})
+}
+
+// withLooseARP returns conditions with or without the one that says that the node's kernel speaks ARP for addresses
+// whoever owns them.
+func withLooseARP(conditions []metav1.Condition, interfaces []string) []metav1.Condition {
+	conditions = slices.Clone(conditions)
+	if len(interfaces) == 0 {
+		meta.RemoveStatusCondition(&conditions, v1alpha1.ConditionARPNotStrict)
+		return conditions
 	}
 	return withCondition(conditions, metav1.Condition{
-		Type: v1alpha1.ConditionAddressConflict, Status: metav1.ConditionTrue, Reason: "ForeignHost", Message: strings.Join(parts, "; "),
+		Type: v1alpha1.ConditionARPNotStrict, Status: metav1.ConditionTrue, Reason: "IPVSWithoutStrictARP",
+		Message: "kube-proxy runs in IPVS mode without strictARP: on " + firstOf(interfaces, ", ") + " this node's kernel speaks ARP for the " +
+			"addresses of all Services, whoever owns them, and clients may come here instead. Set strictARP: true in kube-proxy's " +
+			"configuration (--ipvs-strict-arp) and restart it",
 	})
+}
+
+// firstOf joins the first few of a list, and says how many more there are.
+func firstOf(list []string, separator string) string {
+	const named = 5
+	text := strings.Join(list[:min(len(list), named)], separator)
+	if more := len(list) - named; more > 0 {
+		text += fmt.Sprintf("%s%d more", separator, more)
+	}
+	return text
 }
 
 // speakerStatus puts into the API's form what the engine shows.

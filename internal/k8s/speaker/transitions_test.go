@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,6 +91,32 @@ func TestConflictsInTheStatus(t *testing.T) {
 		if c := meta.FindStatusCondition(withConflicts(nil, w.engine.status.Conflicts), v1alpha1.ConditionAddressConflict); len(c.Message) > 300 {
 			t.Errorf("a message of %d characters: %s", len(c.Message), c.Message)
 		}
+		w.sayFarewell(t.Context())
+		if status := w.written(); len(status.Conditions) != 1 {
+			t.Errorf("a stopped speaker says %+v", status.Conditions)
+		}
+	})
+}
+
+// The kernel's own answers for addresses of kube-proxy in IPVS mode are complained of while they last.
+func TestLooseARPInTheStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newStatusWorld(t, "c")
+		w.look("nothing to complain of", "create, update")
+		w.engine.status.LooseARP = []string{"eth0", "eth1"}
+		w.look("kube-proxy in IPVS mode", "update")
+		w.look("nothing new", "")
+		c := meta.FindStatusCondition(w.written().Conditions, v1alpha1.ConditionARPNotStrict)
+		if c == nil || c.Status != "True" || !strings.HasPrefix(c.Message, "kube-proxy runs in IPVS mode without strictARP: on eth0, eth1 this node's kernel speaks ARP") {
+			t.Errorf("condition %+v", c)
+		}
+		w.engine.status.LooseARP = nil
+		w.look("with strictARP", "update")
+		if c := meta.FindStatusCondition(w.written().Conditions, v1alpha1.ConditionARPNotStrict); c != nil {
+			t.Errorf("it still says %+v", c)
+		}
+		w.engine.status.LooseARP = []string{"eth0"}
+		w.look("and without", "update")
 		w.sayFarewell(t.Context())
 		if status := w.written(); len(status.Conditions) != 1 {
 			t.Errorf("a stopped speaker says %+v", status.Conditions)

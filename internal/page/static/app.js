@@ -1,6 +1,6 @@
 // The page: it keeps the stream open, and brings each section in line with what that says.
 
-import { render, steady } from './dom.js';
+import { measured, render, steady } from './dom.js';
 import { language, switchLanguage, t } from './strings.js';
 import { exact, relative, setClock, showExact, showsExact, tick } from './format.js';
 import { Connection, apply, emptyState, fromSnapshot } from './state.js';
@@ -23,12 +23,12 @@ const connection = new Connection('stream', receive, connectionChanged);
 
 // receive takes an event of the stream. Sections follow with the next frame, all changes until then at once.
 function receive(name, text) {
-  performance.mark('fairlead-event');
-  const data = JSON.parse(text);
-  setClock(data.now);
-  if (name === 'snapshot') state = fromSnapshot(data);
-  if (name === 'change') apply(state, data);
-  performance.measure(`fairlead ${name}`, 'fairlead-event');
+  measured(name, () => {
+    const data = JSON.parse(text);
+    setClock(data.now);
+    if (name === 'snapshot') state = fromSnapshot(data);
+    if (name === 'change') apply(state, data);
+  });
   if (name === 'beat') return;
   served ??= state.about?.version;
   soon();
@@ -42,7 +42,7 @@ function soon() {
   waiting = true;
   requestAnimationFrame(() => {
     waiting = false;
-    steady(show);
+    measured('show', () => steady(show));
     if (!arrived) follow(true);
     arrived = true;
   });
@@ -52,7 +52,6 @@ let told = null; // the headline that was announced last
 
 function show() {
   if (!state.about) return;
-  performance.mark('fairlead-show');
   showOverview();
   showPools();
   services.show(state);
@@ -62,7 +61,6 @@ function show() {
   render($('conflicts-body'), conflicts(state));
   showAbout();
   document.body.dataset.shown = 'yes';
-  performance.measure('fairlead show', 'fairlead-show');
 }
 
 function showOverview() {

@@ -122,3 +122,14 @@ export function held(element) {
   const over = pointer && document.elementFromPoint(pointer.x, pointer.y);
   return Boolean(over && element.contains(over)) || (element.contains(document.activeElement) && document.hasFocus());
 }
+
+// measured does something and leaves in the browser's timeline how long it took. A browser keeps that until it is told to
+// let go, and a page may stay open for months.
+export function measured(name, act) {
+  if (performance.getEntriesByType('measure').length >= mostMeasures) performance.clearMeasures();
+  const start = performance.now();
+  act();
+  performance.measure(`fairlead ${name}`, { start });
+}
+
+const mostMeasures = 200;

@@ -35,10 +35,17 @@ export function findings(state) {
   sessions(state, find);
   pools(state, find);
   const told = new Set(found.map((f) => f.key));
+  const groups = new Map(); // what is wrong with one speaker may be so with all of them
   for (const [key, p] of state.problems) {
-    if (!saidElsewhere(p, key, told)) {
-      find(key, p.severity === 'error' ? 'error' : 'warning', `${p.kind} ${p.name}: ${p.reason}`, { detail: p.message, since: p.since, link: sections[p.kind] });
-    }
+    if (saidElsewhere(p, key, told)) continue;
+    const id = p.kind === 'Speaker' ? `${p.kind}/${p.reason}` : key;
+    const group = groups.get(id);
+    if (!group) groups.set(id, { ...p, more: 0 });
+    else { group.more++; group.since = Math.min(group.since, p.since); }
+  }
+  for (const [id, p] of groups) {
+    find(id, p.severity === 'error' ? 'error' : 'warning', `${p.kind} ${p.name}${p.more ? ` + ${p.more}` : ''}: ${p.reason}`,
+      { detail: p.message, since: p.since, link: sections[p.kind] });
   }
   return found.sort((a, b) => severities.indexOf(a.severity) - severities.indexOf(b.severity));
 }

@@ -1,6 +1,6 @@
 // The Services: a filter, and a page of rows at a time.
 
-import { h, held, render } from './dom.js';
+import { h, held, measured, render } from './dom.js';
 import { t, word } from './strings.js';
 import { badge, lines, time } from './format.js';
 import { pager, row, table } from './table.js';
@@ -37,11 +37,11 @@ export class Services {
 
   again() {
     if (!this.state) return;
-    performance.mark('fairlead-filter');
-    this.chosen = select(this.state, this.filter, this.sort);
-    this.keep = false;
-    this.draw();
-    performance.measure('fairlead filter', 'fairlead-filter');
+    measured('filter', () => {
+      this.chosen = select(this.state, this.filter, this.sort);
+      this.keep = false;
+      this.draw();
+    });
   }
 
   edit(field, value) {
