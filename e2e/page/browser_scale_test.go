@@ -80,3 +80,16 @@ func TestThePageIsFastWithManyServices(t *testing.T) {
 		}
 	}
 }
+
+// A page may stay open for months: what it notes of itself is bounded.
+func TestThePageKeepsFewMeasures(t *testing.T) {
+	_, origin := serve(t, madeUp(10))
+	b := openPage(t, origin, "", wide)
+	kept := eval[int](b, `import("/ui/dom.js").then(m => {
+		for (let i = 0; i < 1000; i++) m.measured("nothing", () => {});
+		return performance.getEntriesByType("measure").length + performance.getEntriesByType("mark").length;
+	})`)
+	if kept > 250 {
+		t.Errorf("%d measures and marks are kept", kept)
+	}
+}

@@ -132,16 +132,18 @@ func some(list []string) string {
 type grouped struct {
 	said []string
 	of   map[string][]string
+	had  map[[2]string]bool
 }
 
 func (g *grouped) add(said, thing string) {
 	if g.of == nil {
-		g.of = map[string][]string{}
+		g.of, g.had = map[string][]string{}, map[[2]string]bool{}
 	}
 	if g.of[said] == nil {
 		g.said = append(g.said, said)
 	}
-	if !slices.Contains(g.of[said], thing) {
+	if both := [2]string{said, thing}; !g.had[both] {
+		g.had[both] = true
 		g.of[said] = append(g.of[said], thing)
 	}
 }

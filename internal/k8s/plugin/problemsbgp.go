@@ -2,7 +2,7 @@ package plugin
 
 import (
 	"fmt"
-	"slices"
+	"net/netip"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 )
@@ -75,12 +75,15 @@ func (v *survey) ofRoutes() (list []Problem) {
 	var silent grouped
 	first := map[string]string{}
 	rows := newAdvertising(v.s).routes(Selection{})
+	done := map[netip.Prefix]bool{} // advertised, or told of
 	for _, r := range rows {
-		if r.prefix.IsSingleIP() && owned[r.prefix.Addr().String()] ||
-			slices.ContainsFunc(rows, func(x RouteRow) bool { return x.prefix == r.prefix && x.Advertised }) ||
-			slices.ContainsFunc(silent.said, func(why string) bool { return slices.Contains(silent.of[why], r.Prefix) }) {
+		done[r.prefix] = done[r.prefix] || r.Advertised
+	}
+	for _, r := range rows {
+		if done[r.prefix] || r.prefix.IsSingleIP() && owned[r.prefix.Addr().String()] {
 			continue
 		}
+		done[r.prefix] = true
 		why := r.Why
 		if r.Peer != "" {
 			why = fmt.Sprintf("to %s, %s", r.Peer, why)
