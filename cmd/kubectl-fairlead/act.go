@@ -32,7 +32,7 @@ left may be owned by no other node: these stay until one may, or the node goes.`
 			if err != nil {
 				return err
 			}
-			w.Say = plugin.Saying(cmd.OutOrStdout())
+			w.Say = saying(cmd.OutOrStdout())
 			return plugin.Drain(cmd.Context(), cluster, o.LoadBalancerClass, args[0], w)
 		},
 	}
@@ -55,7 +55,7 @@ BGP the node advertises its routes again at once.`,
 			if err != nil {
 				return err
 			}
-			return plugin.Undrain(cmd.Context(), cluster, args[0], plugin.Waiting{Say: plugin.Saying(cmd.OutOrStdout())})
+			return plugin.Undrain(cmd.Context(), cluster, args[0], plugin.Waiting{Say: saying(cmd.OutOrStdout())})
 		},
 	}
 }
@@ -81,7 +81,7 @@ node gives away only about one address a second.`,
 			if err != nil {
 				return err
 			}
-			w.Say = plugin.Saying(cmd.OutOrStdout())
+			w.Say = saying(cmd.OutOrStdout())
 			return plugin.Rebalance(cmd.Context(), cluster, o.LoadBalancerClass, args, w)
 		},
 	}

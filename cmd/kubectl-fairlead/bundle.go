@@ -18,7 +18,7 @@ func bundleCommand(o *plugin.Options) *cobra.Command {
 	var file string
 	var lines int64
 	cmd := &cobra.Command{
-		Use: "support-bundle", Aliases: []string{"bundle"}, Short: "Collect what somebody needs who is to help, without secrets", Args: cobra.NoArgs,
+		Use: "support-bundle", Aliases: []string{"bundle"}, Short: "Collect what somebody needs who is to help, without secrets", Args: noNames(""),
 		Long: `Collect in one .tar.gz what somebody needs who is to help from afar: Fairlead's
 objects, Services of type LoadBalancer with their EndpointSlices, Nodes, Events
 about these, how Fairlead runs, its logs and metrics, and what status, pools,
@@ -32,7 +32,7 @@ REDACTED. Names and addresses are not: look through it before you hand it on.`,
   kubectl fairlead support-bundle -f fairlead.tar.gz --log-lines 1000`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b := plugin.Bundle{Options: o, Version: daemon.Current(), LogLines: lines}
-			b.Say = plugin.Saying(cmd.ErrOrStderr())
+			b.Say = saying(cmd.ErrOrStderr())
 			config, err := o.REST(daemon.Current())
 			if err != nil {
 				return err
@@ -58,7 +58,8 @@ REDACTED. Names and addresses are not: look through it before you hand it on.`,
 			if err := writeFile(file, func(w io.Writer) error { return b.Write(cmd.Context(), w, folder) }); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s\nLook through it before you hand it on: names and addresses are in it.\n", file)
+			fmt.Fprintln(cmd.OutOrStdout(), file)
+			saying(cmd.ErrOrStderr())("Look through it before you hand it on: names and addresses are in it.")
 			return nil
 		},
 	}
@@ -72,7 +73,7 @@ REDACTED. Names and addresses are not: look through it before you hand it on.`,
 func writeFile(name string, write func(io.Writer) error) error {
 	draft, err := os.CreateTemp(filepath.Dir(name), ".fairlead-*")
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
+		return fmt.Errorf("writing %s: %w", name, errors.Unwrap(err)) // the draft's name is nobody's
 	}
 	defer os.Remove(draft.Name())
 	if err := errors.Join(write(draft), draft.Close()); err != nil {

@@ -20,7 +20,7 @@ func importCommand(o *plugin.Options) *cobra.Command {
 	var check bool
 	formats := []string{"yaml", "json", "report"}
 	cmd := &cobra.Command{
-		Use: "import --from SYSTEM [-f FILE]...", Short: "Convert the configuration of MetalLB, OpenELB or kube-vip", Args: cobra.NoArgs,
+		Use: "import --from SYSTEM [-f FILE]...", Short: "Convert the configuration of MetalLB, OpenELB or kube-vip", Args: noNames("write --from %s"),
 		Long: `Convert the configuration of MetalLB, OpenELB or kube-vip.
 
 It reads that system's objects from the cluster, or from files, and prints
@@ -62,16 +62,26 @@ and with 2 after an error.`,
 			if err != nil {
 				return checkFailed(check, err)
 			}
+			if len(sources) == 0 && unread != nil {
+				return checkFailed(check, unread)
+			}
 			result := migrate.Convert(system, sources)
 			if result.Nothing() {
-				nothing := "nothing of " + system.Name() + "'s was found; its own namespace is looked for at " + system.Namespace() + ", -n names another"
-				if check && unread == nil { // every Service would lose its address, it would say
-					return checkError{errors.New(nothing + ": there is nothing to compare with")}
+				nothing := "nothing of " + system.Name() + "'s is in these files"
+				if len(files) == 0 {
+					nothing = "nothing of " + system.Name() + "'s was found in the cluster; its own namespace is looked for at " + system.Namespace() + ", -n names another"
+				}
+				if check {
+					return checkError{errors.Join(errors.New(nothing+": there is nothing to compare with"), unread)}
 				}
 				note(cmd, nothing)
 			}
 			if check {
-				err := checkSwitch(cmd, o, result, sources, out)
+				var written []migrate.Source // the cluster is asked itself: it has namespaces and pools of Fairlead's besides
+				if len(files) > 0 {
+					written = sources
+				}
+				err := checkSwitch(cmd, o, result, written, out)
 				if unread != nil { // it says no more than what was read does
 					return checkError{unread}
 				}
@@ -121,13 +131,14 @@ func checkFailed(check bool, err error) error {
 	return err
 }
 
-// checkSwitch compares the addresses. The Services are those of the files, or of the cluster if there are none.
-func checkSwitch(cmd *cobra.Command, o *plugin.Options, r *migrate.Result, sources []migrate.Source, format string) error {
+// checkSwitch compares the addresses. The Services, with their namespaces, are those of the files, or of the cluster if these
+// have none.
+func checkSwitch(cmd *cobra.Command, o *plugin.Options, r *migrate.Result, files []migrate.Source, format string) error {
 	pools, err := r.Pools()
 	if err != nil {
 		return checkError{err}
 	}
-	s := plugin.SnapshotOf(sources)
+	s := plugin.SnapshotOf(files)
 	if len(s.Services) == 0 {
 		cluster, err := o.Connect(daemon.Current())
 		if err != nil {
@@ -204,6 +215,9 @@ func writeImport(cmd *cobra.Command, r *migrate.Result, format string) error {
 	}
 	if err := r.WriteObjects(cmd.OutOrStdout()); err != nil {
 		return err
+	}
+	if len(r.Objects) > 0 { // a terminal shows it below them
+		fmt.Fprintln(cmd.ErrOrStderr())
 	}
 	return r.WriteReport(cmd.ErrOrStderr())
 }

@@ -44,11 +44,25 @@ func execute(ctx context.Context, args []string, in io.Reader, out, failure io.W
 	case errors.As(err, &wrong):
 		return 1
 	}
-	fmt.Fprintln(failure, "error: "+strings.ReplaceAll(err.Error(), "\n", " "))
+	for line := range strings.SplitSeq(oneLine(err.Error()), "\n") {
+		saying(failure)("error: %s", line)
+	}
 	if cmd.Name() == "plan" || errors.As(err, new(checkError)) {
 		return plugin.ExitError
 	}
 	return 1
+}
+
+// oneLine is what cobra says of a command that there is not, in a line, and with what to do if it knows nothing better.
+func oneLine(text string) string {
+	what, instead, found := strings.Cut(text, "\n\nDid you mean this?\n")
+	switch {
+	case found:
+		return what + "; did you mean " + strings.Join(strings.Fields(instead), ", or ") + "?"
+	case strings.HasPrefix(text, "unknown command "):
+		return what + "; kubectl fairlead --help lists those that there are"
+	}
+	return text
 }
 
 // movesError makes plan exit with plugin.ExitMoves.
@@ -97,11 +111,14 @@ L2Advertisement.`,
 	flags.StringVar(&o.LoadBalancerClass, "load-balancer-class", "", "`CLASS` that the controller serves, if\nit was started with this flag")
 	flags.StringVar(&o.FairleadNamespace, "fairlead-namespace", "fairlead-system", "`NAME` of the namespace that Fairlead\nruns in")
 	completeFlags(root, &o)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; %s --help tells of its flags", err, cmd.CommandPath())
+	})
 	root.AddCommand(statusCommand(&o), poolsCommand(&o), servicesCommand(&o), ownersCommand(&o), peersCommand(&o), routesCommand(&o), explainCommand(&o),
 		planCommand(&o), importCommand(&o), drainCommand(&o), undrainCommand(&o), rebalanceCommand(&o), uiCommand(&o), bundleCommand(&o), versionCommand())
 	for _, cmd := range root.Commands() {
-		if cmd.ValidArgsFunction == nil && !cmd.HasSubCommands() {
-			cmd.ValidArgsFunction = cobra.NoFileCompletions // it takes no names, and no files but behind -f
+		if cmd.ValidArgsFunction == nil && !cmd.HasSubCommands() { // or a shell would offer files
+			cmd.ValidArgsFunction = cobra.NoFileCompletions
 		}
 	}
 	return root
@@ -109,7 +126,7 @@ L2Advertisement.`,
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version of this plugin", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version of this plugin", Args: noNames(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "kubectl-fairlead", daemon.Current())
 			return err

@@ -19,10 +19,11 @@ func TestMistakes(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"no such command", "bogus", "", 1, `unknown command "bogus" for "kubectl fairlead"`},
-		{"no such flag", "pools --bogus", "", 1, "unknown flag: --bogus"},
+		{"no such command", "bogus", "", 1, `unknown command "bogus" for "kubectl fairlead"; kubectl fairlead --help lists those that there are`},
+		{"a command with a typo", "staus", "", 1, `unknown command "staus" for "kubectl fairlead"; did you mean status?`},
+		{"no such flag", "pools --bogus", "", 1, "unknown flag: --bogus; kubectl fairlead pools --help tells of its flags"},
 		{"no such flag of plan", "plan --bogus", "", 2, "unknown flag: --bogus"},
-		{"an argument too many", "pools edge", "", 1, `unknown command "edge" for "kubectl fairlead pools"`},
+		{"an argument too many", "pools edge", "", 1, `kubectl fairlead pools takes no names, and was given "edge"; kubectl describe ipaddresspool edge tells all of one`},
 		{"no such output", "services -o xml", "", 1, `-o "xml" is none of wide, json, yaml`},
 		{"nothing to plan", "plan", "", 2, "nothing to plan: give -f FILE or --delete NAME"},
 		{"a directory without manifests", "plan -f EMPTY", "", 2, "there is no .yaml, .yml or .json file in "},

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -65,7 +67,31 @@ func terminal() (f plugin.Format) {
 // note tells the user something that is not part of the output.
 func note(cmd *cobra.Command, notes ...string) {
 	for _, n := range notes {
-		fmt.Fprintln(cmd.ErrOrStderr(), "note: "+n)
+		saying(cmd.ErrOrStderr())("note: %s", n)
+	}
+}
+
+// saying tells the user things, wrapped where a terminal shows them.
+func saying(w io.Writer) func(format string, args ...any) {
+	width := 0
+	if file, is := w.(*os.File); is {
+		width, _, _ = term.GetSize(int(file.Fd())) // 0 if it is no terminal
+	}
+	return plugin.Saying(w, width)
+}
+
+// noNames is for a command that takes flags alone. Instead says what to ask if one was named, where it is the name that
+// %s stands for.
+func noNames(instead string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		text := fmt.Sprintf("%s takes no names, and was given %q", cmd.CommandPath(), args[0])
+		if instead != "" {
+			text += fmt.Sprintf("; "+instead, args[0])
+		}
+		return errors.New(text)
 	}
 }
 

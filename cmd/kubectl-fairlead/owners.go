@@ -49,6 +49,9 @@ addresses.`,
 			if err != nil {
 				return err
 			}
+			if err := s.Absent(node, services); err != nil {
+				return err
+			}
 			note(cmd, s.Notes...)
 			if out.watch {
 				return follow(cmd, cluster, s, plugin.OwnersListing(f, func(all *plugin.Ownership) *plugin.Ownership {
@@ -69,7 +72,11 @@ addresses.`,
 				fmt.Fprintln(cmd.ErrOrStderr(), "No Service has an address.")
 			}
 			if err == nil && len(missing) > 0 {
-				err = fmt.Errorf("no address is listed for %s; kubectl fairlead explain says why", strings.Join(missing, ", "))
+				kind := "service "
+				if _, bad := lb.ParseAddr(missing[0]); bad == nil {
+					kind = "address "
+				}
+				err = fmt.Errorf("no address is listed for %s; kubectl fairlead explain %s says why", strings.Join(missing, ", "), kind+missing[0])
 			}
 			return err
 		},

@@ -46,6 +46,9 @@ messages received and sent, and whether graceful restart was agreed on.`,
 			if err != nil {
 				return err
 			}
+			if err := s.Absent(node, nil); err != nil {
+				return err
+			}
 			note(cmd, s.Notes...)
 			peer := ""
 			if len(args) > 0 {

@@ -18,7 +18,7 @@ func planCommand(o *plugin.Options) *cobra.Command {
 	var out output
 	var files, remove []string
 	cmd := &cobra.Command{
-		Use: "plan (-f FILE | --delete [KIND/]NAME)...", Short: "What a change of pools or advertisements would do", Args: cobra.NoArgs,
+		Use: "plan (-f FILE | --delete [KIND/]NAME)...", Short: "What a change of pools or advertisements would do", Args: noNames(""),
 		Long: `What a change of pools or advertisements would do to living Services, before it
 is applied: which keep their addresses, which get others, and which lose
 theirs; which addresses another node answers for then, or none, and which

@@ -64,7 +64,13 @@ hops, in the order of the nodes, and Services.`,
 			case len(rows) > 0:
 				return plugin.WriteRoutes(cmd.OutOrStdout(), rows, f)
 			case len(args) > 0:
-				return fmt.Errorf("no route is listed for %s; kubectl fairlead explain says why", args[0])
+				if want.Service != (lb.Key{}) {
+					if err := s.Absent("", []lb.Key{want.Service}); err != nil {
+						return err
+					}
+					return fmt.Errorf("no route is listed for %s; kubectl fairlead explain service %[1]s says why", want.Service)
+				}
+				return fmt.Errorf("no route is listed for %s; kubectl fairlead routes lists all, and explain address those of one address", args[0])
 			case want.Node != "" || want.Peer != "":
 				fmt.Fprintln(cmd.ErrOrStderr(), "There is no such route.")
 			default:

@@ -11,7 +11,7 @@ import (
 func poolsCommand(o *plugin.Options) *cobra.Command {
 	var out output
 	cmd := &cobra.Command{
-		Use: "pools", Aliases: []string{"pool"}, Short: "List the pools: how full, for whom, what is wrong", Args: cobra.NoArgs,
+		Use: "pools", Aliases: []string{"pool"}, Short: "List the pools: how full, for whom, what is wrong", Args: noNames("kubectl describe ipaddresspool %s tells all of one"),
 		Long: `List the pools: how full they are, for whom they are, and what is wrong.
 
 USED is assigned of all; FREE does not count addresses that wait for the
@@ -54,7 +54,7 @@ func servicesCommand(o *plugin.Options) *cobra.Command {
 	var out output
 	var all, pending bool
 	cmd := &cobra.Command{
-		Use: "services", Aliases: []string{"service", "svc"}, Short: "List Fairlead's Services: addresses, pools, what is missing", Args: cobra.NoArgs,
+		Use: "services", Aliases: []string{"service", "svc"}, Short: "List Fairlead's Services: addresses, pools, what is missing", Args: noNames("kubectl fairlead explain service %s tells all of one"),
 		Long: `List the Services of type LoadBalancer that are Fairlead's: their addresses,
 the pools these are from, and what is missing and why.
 

@@ -10,7 +10,7 @@ func statusCommand(o *plugin.Options) *cobra.Command {
 	var out output
 	var check bool
 	cmd := &cobra.Command{
-		Use: "status", Short: "Show the whole, what is wrong, and what to do", Args: cobra.NoArgs,
+		Use: "status", Short: "Show the whole, what is wrong, and what to do", Args: noNames(""),
 		Long: `Show the whole on one screen: who runs and leads, how full the pools are, which
 node owns how many addresses, the BGP sessions, the Services. It ends with what
 is wrong, the worst first, and what to do or to ask next; and with what could

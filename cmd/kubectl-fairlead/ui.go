@@ -13,7 +13,7 @@ func uiCommand(o *plugin.Options) *cobra.Command {
 	var port uint16
 	var open bool
 	cmd := &cobra.Command{
-		Use: "ui", Short: "Make the controller's status page reachable from here", Args: cobra.NoArgs,
+		Use: "ui", Short: "Make the controller's status page reachable from here", Args: noNames(""),
 		Long: `Make the status page, which each controller serves, reachable from this machine,
 as kubectl port-forward would, until Ctrl-C: the API server checks who you are.
 It asks the controller that leads, and goes on with another one when that ends.
@@ -31,7 +31,7 @@ pods/portforward.`,
 			if err != nil {
 				return err
 			}
-			page := plugin.UI{Cluster: cluster, Forwarder: forwarder, Namespace: o.FairleadNamespace, Port: int(port), Say: plugin.Saying(cmd.OutOrStdout())}
+			page := plugin.UI{Cluster: cluster, Forwarder: forwarder, Namespace: o.FairleadNamespace, Port: int(port), Say: saying(cmd.OutOrStdout())}
 			if open {
 				page.Open = func(address string) {
 					if err := browse(address); err != nil {

@@ -69,7 +69,11 @@ func (e *Elector) Explain(address netip.Addr, now time.Time) (Explanation, bool)
 		case l.weight < tier[0].weight:
 			l.Reason = fmt.Sprintf("other nodes are preferred: its weight is %d, theirs %d", l.weight, tier[0].weight)
 		case l.full && !l.Owner:
-			l.Reason = fmt.Sprintf("owns %d addresses of at most %d, a quarter above the mean", l.load, most)
+			addresses := "addresses"
+			if l.load == 1 {
+				addresses = "address"
+			}
+			l.Reason = fmt.Sprintf("owns %d %s of at most %d, a quarter above the mean", l.load, addresses, most)
 		}
 		lines = append(lines, l)
 	}

@@ -10,15 +10,16 @@ import (
 	"strings"
 )
 
-// installTools puts kubectl, its plugin and this program, which may run from a directory that `go run` removes, where the
+// installTools puts kubectl, its plugin with what completes it, and this program, which may run from a directory that `go run` removes, where the
 // user's PATH is told to find them.
 func installTools(hyperkube string, f files) error {
 	if err := link(hyperkube, f.kubectl); err != nil {
 		return err
 	}
-	const plugin = "kubectl-fairlead"
-	if err := link(filepath.Join(f.root, "build", plugin), filepath.Join(f.bin, plugin)); err != nil {
-		return err
+	for _, plugin := range []string{"kubectl-fairlead", "kubectl_complete-fairlead"} {
+		if err := link(filepath.Join(f.root, "build", plugin), filepath.Join(f.bin, plugin)); err != nil {
+			return err
+		}
 	}
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {

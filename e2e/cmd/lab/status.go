@@ -73,7 +73,7 @@ themselves):
   kubectl create deployment web --image=any --port=%d --replicas=3
   kubectl apply -f %sservice.yaml
   kubectl get ipaddresspools,speakers,svc
-  kubectl fairlead pools
+  kubectl fairlead status
   kubectl fairlead explain service web
   lab exec client1 -- %s http://%s
 

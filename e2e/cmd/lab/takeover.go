@@ -88,7 +88,7 @@ func (s *story) pull(ctx context.Context) error {
 	if _, err := until(ctx, "the event about the takeover", func() error { return s.takeoverTold(ctx) }); err != nil {
 		return err
 	}
-	err := s.kubectl(ctx, "get", "events", "--field-selector=involvedObject.kind=Service", "-o=custom-columns=REASON:.reason,MESSAGE:.message")
+	err := s.kubectl(ctx, "get", "events", "--field-selector=involvedObject.kind=Service", "-o=custom-columns=MESSAGE:.message")
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func (c *conversion) metadata(d *draft) {
 				continue
 			}
 			if ofTool(key) && !(field == "labels" && c.selected[key]) {
-				e.lacks(p, "it is the mark of the tool that deployed the object, which did not deploy Fairlead's", "")
+				e.lacks(p, markOfTool, "")
 				continue
 			}
 			kept[key] = all[key]
@@ -46,12 +46,12 @@ func (c *conversion) metadata(d *draft) {
 
 // bookkeeping accounts for what no converter carries over from any object.
 func (e *entry) bookkeeping() {
-	e.lacks(path{"metadata", "finalizers"}, "it holds up the deletion of the source alone; Fairlead has no finalizers", "")
-	e.lacks(path{"metadata", "ownerReferences"}, "it is about the source alone", "")
+	e.lacks(path{"metadata", "finalizers"}, ofSource, "")
+	e.lacks(path{"metadata", "ownerReferences"}, ofSource, "")
 	if status := e.dict(path{"status"}); len(status) > 0 {
-		e.lacks(path{"status"}, "it is no configuration; Fairlead writes its own status", "")
+		e.lacks(path{"status"}, noConfiguration, "")
 	} else {
-		e.note(path{"status"}, Finding{Outcome: Carried, Why: "it is empty"})
+		e.note(path{"status"}, Finding{Outcome: Carried, Why: emptyStatus})
 	}
 }
 
@@ -71,4 +71,10 @@ func (c *conversion) named(e *entry, kind, given, why string) {
 	}
 }
 
-const noNamespace = "Fairlead's objects are of no namespace"
+const (
+	noNamespace     = "Fairlead's objects are of no namespace"
+	markOfTool      = "it is the mark of the tool that deployed the object, which did not deploy Fairlead's"
+	noConfiguration = "it is no configuration; Fairlead writes its own status"
+	emptyStatus     = "it is empty"
+	ofSource        = "it is about the source alone"
+)

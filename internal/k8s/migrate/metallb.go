@@ -75,7 +75,7 @@ func (c *conversion) ipAddressPool(e *entry) {
 			if v, ok := e.at(p); ok {
 				out[field] = v
 				e.carried(p)
-				if field == "namespaces" {
+				if field == "namespaces" && isList(v) {
 					out[field] = e.set(p)
 				}
 			}
@@ -83,6 +83,8 @@ func (c *conversion) ipAddressPool(e *entry) {
 		if len(out) > 0 {
 			d.spec["serviceAllocation"] = out
 		}
+	} else {
+		d.keepNoList("serviceAllocation") // and no map either
 	}
 	d.addresses(path{"spec", "addresses"})
 	c.makePool(d)
@@ -119,7 +121,7 @@ func checkRange(text string) error {
 
 func (c *conversion) makePool(d *draft) {
 	if d.spec["addresses"] == nil {
-		d.e.leaveOut("it has no address that a pool may have", "")
+		d.e.leaveOut("it has no address that a pool may have", "correct it in the source")
 		return
 	}
 	c.make(d)
@@ -152,6 +154,7 @@ func (c *conversion) advertised(d *draft) {
 		e.carried(path{"spec", "ipAddressPools"})
 	}
 	d.keep("ipAddressPoolSelectors", "serviceSelectors")
+	d.keepNoList("ipAddressPools", "interfaces", "peers", "communities")
 	d.nodeSelectors(path{"spec", "nodeSelectors"})
 }
 

@@ -171,7 +171,9 @@ func Convert(system System, sources []Source) *Result {
 	c.names = newNames()
 	c.convert()
 
-	nothing := len(c.objects)+len(c.running) == 0 && !slices.ContainsFunc(c.entries, func(e *entry) bool { return e.ofSystem(system) })
+	nothing := len(c.objects)+len(c.running) == 0 && !slices.ContainsFunc(c.entries, func(e *entry) bool {
+		return e.ofSystem(system) || slices.ContainsFunc(e.Findings, func(f Finding) bool { return f.Outcome == Unknown })
+	})
 	r := &Result{nothing: nothing, System: system, Objects: c.objects, Report: []*Entry{}, Class: c.class, Running: c.running}
 	for _, e := range c.entries {
 		e.close()

@@ -54,6 +54,21 @@ func (d *draft) keep(fields ...string) {
 	}
 }
 
+// keepNoList carries fields over that are to be lists and are none: the object is not made then, which would be for all
+// without them.
+func (d *draft) keepNoList(fields ...string) {
+	for _, field := range fields {
+		if v, ok := d.e.at(path{"spec", field}); ok && !isList(v) {
+			d.spec[field] = v
+		}
+	}
+}
+
+func isList(v any) bool {
+	_, is := v.([]any)
+	return is
+}
+
 // make makes the object, unless a value has a type that Fairlead's field does not take.
 func (c *conversion) make(d *draft) {
 	body := map[string]any{"apiVersion": v1alpha1.SchemeGroupVersion.String(), "kind": d.kind, "metadata": d.meta}
@@ -104,7 +119,7 @@ func decodeStrictly(body map[string]any, into any) error {
 	if err := d.Decode(into); err != nil {
 		// The type's name in Go is no help, and a value may be a secret.
 		if t, ok := err.(*json.UnmarshalTypeError); ok {
-			return fmt.Errorf("%s cannot be a %s", cmp.Or(t.Field, "it"), t.Value)
+			return fmt.Errorf("%s is of the wrong type, %s", cmp.Or(t.Field, "it"), t.Value)
 		}
 		return fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "json: "))
 	}

@@ -35,7 +35,7 @@ func Read(name string, r io.Reader) ([]Source, error) {
 		number++
 		var object map[string]any
 		if err := json.Unmarshal(data, &object); err != nil { // which tells integers from floats
-			return sources, fmt.Errorf("%s: it is no object", place)
+			return sources, fmt.Errorf("%s: it is no object: it has to have apiVersion, kind and metadata", place)
 		}
 		if sources, err = add(sources, object, place); err != nil {
 			return sources, err

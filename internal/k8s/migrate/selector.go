@@ -14,6 +14,7 @@ const (
 // nodeSelectors carries them over. MetalLB's users may name their nodes in a selector each: where that is more than
 // Fairlead takes, those that each want one of some values of one label become one.
 func (d *draft) nodeSelectors(p path) {
+	d.keepNoList("nodeSelectors")
 	list := d.e.list(p)
 	if len(list) == 0 {
 		d.e.carried(p)

@@ -12,7 +12,13 @@ type serviceKey struct {
 	why, do string
 }
 
-const readAsItIs = "Fairlead reads it as it is"
+const (
+	readAsItIs = "Fairlead reads it as it is"
+	// writesIt is in what is said of a key that the system itself writes.
+	writesIt = " writes it"
+	// saysNothing is said of a Service that has none of the system's keys.
+	saysNothing = "it asks nothing of the system alone"
+)
 
 // serviceKeys are the annotations that the systems read or write on Services.
 var serviceKeys = map[System]map[string]serviceKey{
@@ -153,7 +159,7 @@ func (c *conversion) service(e *entry) {
 	}
 	c.serviceClass(e, note)
 	if findings == nil {
-		findings = []Finding{{Outcome: Carried, Why: "it says nothing to " + c.system.Name() + " alone"}}
+		findings = []Finding{{Outcome: Carried, Why: saysNothing}}
 	}
 	e.Findings, e.skipped = findings, true // the rest of a Service is Kubernetes', and stays as it is
 }

@@ -222,7 +222,7 @@ func leftOn(ctx context.Context, c *k8s.Cluster, node string) (Left, error) {
 func getNode(ctx context.Context, c *k8s.Cluster, name string) (*corev1.Node, error) {
 	node, err := c.Core.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("there is no Node %s", name)
+		return nil, noSuch("Node", name)
 	}
 	return node, trouble("Node "+name, err)
 }
@@ -242,7 +242,7 @@ func annotation(name string, value any) []byte {
 	return data
 }
 
-// Saying returns what tells the user lines on a writer.
-func Saying(out io.Writer) func(format string, args ...any) {
-	return func(format string, args ...any) { fmt.Fprintln(out, printable(fmt.Sprintf(format, args...))) }
+// Saying returns what tells the user things on a writer, each from the start of a line, wrapped to width; 0 for none.
+func Saying(out io.Writer, width int) func(format string, args ...any) {
+	return func(format string, args ...any) { _ = writeParagraph(out, width, fmt.Sprintf(format, args...)) }
 }

@@ -189,7 +189,7 @@ func TestDrain(t *testing.T) {
 		{
 			name: "no such node",
 			run:  func(a *acting) error { return Drain(a.t.Context(), a.Cluster, "", "node9", a.waiting(true, 0)) },
-			fail: "there is no Node node9",
+			fail: "there is no Node node9; kubectl get nodes lists those that there are",
 		},
 		{
 			name: "no right to do it",
@@ -273,7 +273,7 @@ func TestRebalance(t *testing.T) {
 			want: []string{"0s: main: 2 addresses on 2 nodes: node1 2, node2 0", "0s: " + foreseen, "0s: main: asked to rebalance",
 				"10s: Nothing has moved for 10s: the rest stays, as no other node that has room may own it."},
 		},
-		{name: "no such advertisement", names: []string{"mian"}, fail: "there is no L2Advertisement mian"},
+		{name: "no such advertisement", names: []string{"mian"}, fail: "there is no L2Advertisement mian; kubectl get l2advertisements lists those that there are"},
 		{
 			name: "no right to do it", run: func(a *acting) { a.forbid("patch", "l2advertisements", "*") },
 			fail: `you may not patch L2Advertisement main: l2advertisements is forbidden: User "eve" cannot patch resource "l2advertisements"`,

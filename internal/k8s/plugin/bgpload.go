@@ -109,9 +109,9 @@ func LoadRoutes(ctx context.Context, c *k8s.Cluster, class string, want Selectio
 	switch {
 	case len(s.BGPAdvertisements) == 0:
 	case want.Peer != "" && r.peers[want.Peer] == nil:
-		return nil, fmt.Errorf("there is no BGPPeer %s", want.Peer)
+		return nil, noSuch("BGPPeer", want.Peer)
 	case want.Node != "" && r.nodes[want.Node] == nil:
-		return nil, fmt.Errorf("there is no Node %s", want.Node)
+		return nil, noSuch("Node", want.Node)
 	}
 	return s, nil
 }

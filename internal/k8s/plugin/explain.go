@@ -1,11 +1,13 @@
 package plugin
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/allocator"
@@ -71,7 +73,7 @@ const (
 func Explain(s *Snapshot, key lb.Key) (*Explanation, error) {
 	i := slices.IndexFunc(s.Services, func(svc *corev1.Service) bool { return k8s.Key(svc) == key })
 	if i < 0 {
-		return nil, fmt.Errorf("there is no Service %s", key)
+		return nil, noSuch("Service", key.String())
 	}
 	svc := s.Services[i]
 	e := &Explanation{Service: key, Name: key.String(), NotOurs: NotOurs(svc, s.Class)}
@@ -90,10 +92,25 @@ func Explain(s *Snapshot, key lb.Key) (*Explanation, error) {
 	if covered := v.covered(addresses); len(covered) > 0 && v.unknown() == "" {
 		e.Routes = v.routesOf(covered, Selection{})
 	}
-	e.answers(s, d, addresses)
-	sentences := append([]string{outcome(d, e.Families), unanswered(s, d)}, v.outcome(addresses, e.Routes)...)
+	silent := e.answers(s, d, addresses)
+	sentences := append([]string{outcome(d, e.Families), cmp.Or(unanswered(s, d), silent)}, v.outcome(addresses, e.Routes)...)
 	e.Outcome = strings.Join(slices.DeleteFunc(sentences, func(s string) bool { return s == "" }), " ")
 	return e, nil
+}
+
+// explainAlone is what can be said of a Service by one who may read neither the pools nor the others that may have what it
+// wants.
+func explainAlone(svc *corev1.Service, class string) *Explanation {
+	key := k8s.Key(svc)
+	s := &Snapshot{Services: []*corev1.Service{svc}, Class: class, Namespaces: map[string]map[string]string{}, Time: time.Now()}
+	e := &Explanation{Service: key, Name: key.String(), Asks: asks(svc, newReplay(s).decided[key]), Has: texts(k8s.IngressIPs(svc)),
+		Condition: conditionText(s, svc), Ignored: ignored(svc)}
+	if len(e.Has) == 0 {
+		e.Has = []string{"no address"}
+	}
+	e.Outcome = fmt.Sprintf("The condition is what the controller says; kubectl -n %s describe service %s has its events. What each pool is to the Service, and who "+
+		"answers for its addresses, is for those to see who may list the IPAddressPools and all Services.", svc.Namespace, svc.Name)
+	return e
 }
 
 // unanswered says of which of its addresses nobody tells the network, as the pools' conditions have it; empty if

@@ -26,12 +26,13 @@ type Answer struct {
 	Why string `json:"why"`
 }
 
-// answers fills in who answers for a Service's addresses. Those that are for BGP alone are left out, and all if it may
-// not be read who answers.
-func (e *Explanation) answers(s *Snapshot, d *decided, addresses []netip.Addr) {
+// answers fills in who answers for a Service's addresses, and says of which nobody does. Those that are for BGP alone are
+// left out, and all if it may not be read who answers.
+func (e *Explanation) answers(s *Snapshot, d *decided, addresses []netip.Addr) string {
 	if len(addresses) == 0 || (len(s.Advertisements) == 0 && !s.said()) {
-		return
+		return ""
 	}
+	var silent []string
 	g := newSegment(s)
 	for _, a := range addresses {
 		vip, known := g.view.VIPs[a]
@@ -44,8 +45,16 @@ func (e *Explanation) answers(s *Snapshot, d *decided, addresses []netip.Addr) {
 		if len(vip.Scopes) == 0 && len(g.said[a]) == 0 && len(g.conflicts[a]) == 0 {
 			continue
 		}
-		e.Answers = append(e.Answers, g.answer(a))
+		x := g.answer(a)
+		e.Answers = append(e.Answers, x)
+		if len(x.Owners) == 0 && x.Next == "" && !g.unread() && len(g.cut) == 0 {
+			silent = append(silent, x.Address)
+		}
 	}
+	if len(silent) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("But nobody on the local segment answers for %s: the table says why.", enumerate(silent))
 }
 
 // loadAnswers reads who answers for a Service's addresses, if it has any and there is an L2Advertisement; else only

@@ -48,6 +48,9 @@ func LoadExplanation(ctx context.Context, c *k8s.Cluster, class string, key lb.K
 	}
 	// Any Service may have the address that this one wants.
 	s, err := Load(ctx, c, class, "")
+	if apierrors.IsForbidden(err) {
+		return explainAlone(svc, class), []string{err.Error()}, nil
+	}
 	if err != nil {
 		return nil, nil, err
 	}

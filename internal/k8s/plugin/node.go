@@ -112,7 +112,7 @@ func ExplainNode(s *Snapshot, name string) (*NodeExplanation, error) {
 		if x.lacks("Nodes") {
 			return nil, fmt.Errorf("no speaker of a node %s is known, and the Nodes could not be read", name)
 		}
-		return nil, fmt.Errorf("there is no Node %s", name)
+		return nil, noSuch("Node", name)
 	}
 	e := &NodeExplanation{
 		NodeStanding: x.row(name), Interfaces: []string{}, Addresses: x.addresses(name),

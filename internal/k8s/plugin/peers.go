@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
@@ -106,7 +105,7 @@ func SelectPeers(rows []PeerRow, peer, node string) ([]PeerRow, error) {
 		}
 	}
 	if !found {
-		return nil, fmt.Errorf("there is no BGPPeer %s", peer)
+		return nil, noSuch("BGPPeer", peer)
 	}
 	return selected, nil
 }

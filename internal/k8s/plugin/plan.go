@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
@@ -225,6 +226,9 @@ func changePools(s *Snapshot, apply []Manifest, remove []string) ([]*v1alpha1.IP
 		case source[name] != "":
 			return nil, fmt.Errorf("IPAddressPool %s is to be deleted, and is in %s", name, source[name])
 		case byName[name] == nil:
+			if kind, _, found := strings.Cut(name, "/"); found {
+				return nil, fmt.Errorf("%q in %s is no kind that can be planned to be deleted: give the name of a pool, l2advertisement/NAME or bgpadvertisement/NAME", kind, name)
+			}
 			return nil, fmt.Errorf("there is no IPAddressPool %s to delete", name)
 		}
 		source[name] = ""

@@ -2,7 +2,8 @@ package plugin
 
 import (
 	"fmt"
-	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 )
@@ -72,30 +73,51 @@ func (v *survey) ofRoutes() (list []Problem) {
 	for _, r := range v.owners {
 		owned[r.Address] = len(r.Owners) > 0 || v.settling(r.address) || v.unanswered[r.Address]
 	}
-	var silent grouped
-	first := map[string]string{}
 	rows := newAdvertising(v.s).routes(Selection{})
-	done := map[netip.Prefix]bool{} // advertised, or told of
+	var order []string
+	of := map[string][]RouteRow{} // by prefix
 	for _, r := range rows {
-		done[r.prefix] = done[r.prefix] || r.Advertised
+		if of[r.Prefix] == nil {
+			order = append(order, r.Prefix)
+		}
+		of[r.Prefix] = append(of[r.Prefix], r)
 	}
-	for _, r := range rows {
-		if done[r.prefix] || r.prefix.IsSingleIP() && owned[r.prefix.Addr().String()] {
+	var silent grouped
+	for _, prefix := range order {
+		p := of[prefix][0].prefix
+		if p.IsSingleIP() && owned[p.Addr().String()] || slices.ContainsFunc(of[prefix], func(r RouteRow) bool { return r.Advertised }) {
 			continue
 		}
-		done[r.prefix] = true
+		silent.add(unadvertised(of[prefix]), prefix)
+	}
+	for _, why := range silent.said {
+		list = append(list, Problem{SeverityError, fmt.Sprintf("no router has a route to %s: %s", some(silent.of[why]), why),
+			"", "kubectl fairlead routes " + silent.of[why][0], rankRoute})
+	}
+	return list
+}
+
+// unadvertised says why nodes advertise a prefix to nobody: each reason, with its nodes if there are others.
+func unadvertised(rows []RouteRow) string {
+	var reasons grouped
+	for _, r := range rows {
 		why := r.Why
 		if r.Peer != "" {
 			why = fmt.Sprintf("to %s, %s", r.Peer, why)
 		}
-		silent.add(why, r.Prefix)
-		if first[why] == "" {
-			first[why] = r.Prefix
+		if len(r.Nodes) == 0 {
+			reasons.add(why, "no node")
+		}
+		for _, n := range r.Nodes {
+			reasons.add(why, n.Name)
 		}
 	}
-	for _, why := range silent.said {
-		list = append(list, Problem{SeverityError, fmt.Sprintf("no router has a route to %s: %s", some(silent.of[why]), why),
-			"", "kubectl fairlead routes " + first[why], rankRoute})
+	var parts []string
+	for _, why := range reasons.said {
+		if len(reasons.said) > 1 {
+			why = some(reasons.of[why]) + ": " + why
+		}
+		parts = append(parts, why)
 	}
-	return list
+	return strings.Join(parts, "; ")
 }

@@ -70,7 +70,7 @@ func (v *survey) ofSpeakers() (list []Problem) {
 		if !nodes[name] || why == "" || name == "" && pod == nil {
 			continue
 		}
-		p := Problem{SeverityError, "node " + name + ": " + why, "", fmt.Sprintf("kubectl -n %s get pods -o wide --field-selector spec.nodeName=%s", in.Namespace, name), rankSpeaker}
+		p := Problem{SeverityError, "node " + name + ": " + why, "", fmt.Sprintf("kubectl -n %s get pods --field-selector spec.nodeName=%s", in.Namespace, name), rankSpeaker}
 		if name == "" {
 			p.What = "a speaker's Pod is on no node"
 			p.Severity = SeverityWarning

@@ -126,37 +126,9 @@ func WriteServices(w io.Writer, rows []ServiceRow, f Format) error {
 	if f.Wide {
 		f.Width = 0
 	}
-	t := servicesTable(rows, f)
-	var said []string // messages in the order of their first Service
-	whose := map[string][]string{}
+	names := make([]string, len(rows))
 	for i, r := range rows {
-		if message := t.rows[i][len(t.header)-1]; message != "" {
-			if whose[message] == nil {
-				said = append(said, message)
-			}
-			whose[message] = append(whose[message], r.Namespace+"/"+r.Name)
-		}
+		names[i] = r.Namespace + "/" + r.Name
 	}
-	if t.fits(f.Width) {
-		return t.write(w, f.Width)
-	}
-	t.dropLast()
-	if err := t.write(w, 0); err != nil {
-		return err
-	}
-	for i, message := range said {
-		if i == 0 {
-			if _, err := fmt.Fprintln(w); err != nil {
-				return err
-			}
-		}
-		names := count(len(whose[message]), "Service")
-		if len(whose[message]) <= 5 {
-			names = strings.Join(whose[message], ", ")
-		}
-		if err := writeParagraph(w, f.Width, names+": "+message); err != nil {
-			return err
-		}
-	}
-	return nil
+	return servicesTable(rows, f).writeBeneath(w, f.Width, "Service", names)
 }

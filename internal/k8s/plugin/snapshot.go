@@ -100,7 +100,7 @@ func LoadServices(ctx context.Context, c *k8s.Cluster, namespace string) ([]*cor
 func LoadService(ctx context.Context, c *k8s.Cluster, namespace, name string) (*corev1.Service, error) {
 	svc, err := c.Core.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("there is no Service %s/%s", namespace, name)
+		return nil, noSuch("Service", namespace+"/"+name)
 	}
 	return svc, trouble("Service "+namespace+"/"+name, err)
 }

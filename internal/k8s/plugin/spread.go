@@ -88,7 +88,7 @@ func Spreads(s *Snapshot, names []string) ([]Spread, error) {
 	names = slices.Clone(names)
 	for _, name := range names {
 		if !slices.ContainsFunc(s.Advertisements, func(a *v1alpha1.L2Advertisement) bool { return a.Name == name }) {
-			return nil, fmt.Errorf("there is no L2Advertisement %s", name)
+			return nil, noSuch("L2Advertisement", name)
 		}
 	}
 	if len(names) == 0 {

@@ -68,7 +68,7 @@ func TestSpreads(t *testing.T) {
 	if spreads[0].Moves != 1 || spreads[1].Moves != 1 {
 		t.Errorf("%+v", spreads)
 	}
-	if _, err := Spreads(s, []string{"main", "mian"}); err == nil || err.Error() != "there is no L2Advertisement mian" {
+	if _, err := Spreads(s, []string{"main", "mian"}); err == nil || err.Error() != "there is no L2Advertisement mian; kubectl get l2advertisements lists those that there are" {
 		t.Error(err)
 	}
 }

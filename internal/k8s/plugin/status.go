@@ -79,6 +79,8 @@ type NodeRow struct {
 	// Barred is why else it may own nothing.
 	Barred   string   `json:"barred,omitempty"`
 	Sessions *UpOfAll `json:"bgpSessions,omitempty"`
+
+	advertises bool // to some router
 }
 
 // MakeStatus draws up the whole.
@@ -150,17 +152,20 @@ func (v *survey) nodeRows() []NodeRow {
 	for name := range v.g.speakers {
 		names[name] = true
 	}
-	sessions := map[string]*UpOfAll{}
+	sessions, advertises := map[string]*UpOfAll{}, map[string]bool{}
 	for _, r := range v.peers {
 		if sessions[r.Node] == nil {
 			sessions[r.Node] = &UpOfAll{}
 		}
 		sessions[r.Node].count(r)
+		if s := r.established(); s != nil && s.PrefixesAdvertised > 0 {
+			advertises[r.Node] = true
+		}
 	}
 	rows := []NodeRow{}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		sp, n := v.g.speakers[name], v.g.nodes[name]
-		row := NodeRow{Name: name, Speaker: speakerWord(sp), Addresses: v.g.owned(name), StoodIn: v.g.stoodIn[name], Sessions: sessions[name]}
+		row := NodeRow{Name: name, Speaker: speakerWord(sp), Addresses: v.g.owned(name), StoodIn: v.g.stoodIn[name], Sessions: sessions[name], advertises: advertises[name]}
 		if sp != nil && sp.Status.Layer2 != nil {
 			row.StandingIn = int(sp.Status.Layer2.StandingIn)
 		}
@@ -197,8 +202,11 @@ func speakerWord(sp *v1alpha1.Speaker) string {
 // notes are what there is to say of a node.
 func (r NodeRow) notes() (notes []string) {
 	say := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
-	if r.Draining {
+	switch {
+	case r.Draining && (r.Addresses > 0 || r.advertises):
 		say("draining")
+	case r.Draining:
+		say("drained")
 	}
 	if r.Barred != "" {
 		say("owns nothing: %s", r.Barred)

@@ -235,14 +235,24 @@ func (s SwitchSummary) String() string {
 	return text + "."
 }
 
+// then is the address that it will have, in a word where that is the one that it has.
+func (row SwitchedService) then() string {
+	if len(row.Now) > 0 && slices.Equal(row.Now, row.Then) {
+		return "the same"
+	}
+	return orDash(strings.Join(row.Then, ","))
+}
+
 // WriteSwitch prints every Service with the address that it has and the one that it will have.
 func WriteSwitch(w io.Writer, s *Switch, f Format) error {
 	t := table{header: []string{"SERVICE", "CHANGE", "NOW", "THEN", "WHY"}}
+	var names []string
 	for _, row := range s.Services {
-		t.add(row.Namespace+"/"+row.Name, string(row.Change), orDash(strings.Join(row.Now, ",")), orDash(strings.Join(row.Then, ",")), row.Why)
+		names = append(names, row.Namespace+"/"+row.Name)
+		t.add(row.Namespace+"/"+row.Name, string(row.Change), orDash(strings.Join(row.Now, ",")), row.then(), row.Why)
 	}
 	if len(t.rows) > 0 {
-		if err := t.write(w, f.Width); err != nil {
+		if err := t.writeBeneath(w, f.Width, "Service", names); err != nil {
 			return err
 		}
 		if _, err := fmt.Fprintln(w); err != nil {

@@ -51,6 +51,39 @@ func (t *table) dropLast() {
 	}
 }
 
+// writeBeneath prints a table of things of one noun and of these names. Where the terminal is too narrow for its last
+// column, that is beneath it, each message once.
+func (t *table) writeBeneath(w io.Writer, width int, noun string, names []string) error {
+	if t.fits(width) {
+		return t.write(w, width)
+	}
+	var messages grouped
+	for i, row := range t.rows {
+		if message := row[len(row)-1]; message != "" {
+			messages.add(message, names[i])
+		}
+	}
+	t.dropLast()
+	if err := t.write(w, 0); err != nil {
+		return err
+	}
+	for i, message := range messages.said {
+		if i == 0 {
+			if _, err := io.WriteString(w, "\n"); err != nil {
+				return err
+			}
+		}
+		whose := count(len(messages.of[message]), noun)
+		if len(messages.of[message]) <= 5 {
+			whose = strings.Join(messages.of[message], ", ")
+		}
+		if err := writeParagraph(w, width, whose+": "+message); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (t *table) write(w io.Writer, width int) error {
 	rows := t.rows
 	if t.header != nil {

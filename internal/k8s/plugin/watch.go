@@ -19,6 +19,16 @@ type Listing struct {
 	// Kinds of objects that it is made of.
 	Kinds []string
 	rows  func(*Snapshot) *table
+	// width of the terminal, at which the last column continues below itself; 0 for none.
+	width int
+}
+
+// widthOf is what a listing wraps at.
+func widthOf(f Format) int {
+	if f.Wide {
+		return 0
+	}
+	return f.Width
 }
 
 var (
@@ -42,22 +52,22 @@ func PoolsListing(f Format) Listing {
 			t.rows[i] = append(t.rows[i], strings.Join(texts, "; "))
 		}
 		return t
-	}}
+	}, widthOf(f)}
 }
 
 // ServicesListing is the table of Services that are chosen.
 func ServicesListing(f Format, choose func([]ServiceRow) []ServiceRow) Listing {
-	return Listing{2, []string{"Services", "IPAddressPools"}, func(s *Snapshot) *table { return servicesTable(choose(Services(s)), f) }}
+	return Listing{2, []string{"Services", "IPAddressPools"}, func(s *Snapshot) *table { return servicesTable(choose(Services(s)), f) }, widthOf(f)}
 }
 
 // OwnersListing is the table of addresses that are chosen.
 func OwnersListing(f Format, choose func(*Ownership) *Ownership) Listing {
-	return Listing{1, layer2Kinds, func(s *Snapshot) *table { return ownersTable(choose(Owners(s)).Rows, f) }}
+	return Listing{1, layer2Kinds, func(s *Snapshot) *table { return ownersTable(choose(Owners(s)).Rows, f) }, widthOf(f)}
 }
 
 // PeersListing is the table of sessions that are chosen.
 func PeersListing(f Format, choose func([]PeerRow) []PeerRow) Listing {
-	return Listing{2, []string{"Speakers", "Nodes", "BGPPeers"}, func(s *Snapshot) *table { return peersTable(choose(Peers(s)), f) }}
+	return Listing{2, []string{"Speakers", "Nodes", "BGPPeers"}, func(s *Snapshot) *table { return peersTable(choose(Peers(s)), f) }, widthOf(f)}
 }
 
 // RoutesListing is the table of routes that are selected, with a row for each node.
@@ -78,7 +88,7 @@ func RoutesListing(f Format, want Selection) Listing {
 		t.header[2], t.header[3] = "NODE", "ADVERTISED"
 		t.styles = map[int]func(string) style{3: stateStyle}
 		return t
-	}}
+	}, widthOf(f)}
 }
 
 // Watch prints a table, and then its rows as they change, each again in full; of one that is no more, what tells it
@@ -157,11 +167,21 @@ func (x *watching) print(t *table, rows [][]string) error {
 			x.widths[i] = max(x.widths[i], utf8.RuneCountInString(printable(cell)))
 		}
 	}
+	indent := 0 // of the last column
+	for _, n := range x.widths[:len(x.widths)-1] {
+		indent += n + gap
+	}
 	var b strings.Builder
 	for at, row := range lines {
 		var line strings.Builder
 		for i, cell := range row {
 			cell = printable(cell)
+			if i == len(row)-1 && x.l.width > 0 {
+				if broken := wrap(cell, max(x.l.width-indent, leastWrap)); len(broken) > 1 {
+					line.WriteString(strings.Join(broken, "\n"+strings.Repeat(" ", indent)))
+					continue
+				}
+			}
 			padding := strings.Repeat(" ", x.widths[i]-utf8.RuneCountInString(cell)+gap)
 			if of := t.styles[i]; t.colour && of != nil && (x.header || at > 0) && cell != "(gone)" {
 				cell = of(cell).of(cell)

@@ -130,6 +130,22 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// A message that is wider than the terminal goes on below itself.
+func TestWatchWraps(t *testing.T) {
+	s := &Snapshot{Services: []*corev1.Service{service("web", "a")}, Time: now}
+	var out strings.Builder
+	x := &watching{l: ServicesListing(Format{Width: 80}, func(rows []ServiceRow) []ServiceRow { return rows }), w: &out}
+	if err := x.begin(s); err != nil {
+		t.Fatal(err)
+	}
+	const want = "NAMESPACE  NAME  ADDRESSES  POOLS  STATUS     MESSAGE\n" +
+		"web        a     -          -      Undecided  no controller has decided on it\n" +
+		"                                              yet\n"
+	if out.String() != want {
+		t.Errorf("printed\n%s\nwant\n%s", &out, want)
+	}
+}
+
 func TestWatchWithoutTheRight(t *testing.T) {
 	c, clients := cluster(pool("edge", "192.0.2.1-192.0.2.9"), service("web", "a"))
 	clients.forbidWatch("services")
