@@ -85,9 +85,9 @@ func TestImport(t *testing.T) {
 	}
 
 	p.want("check", line(p.run(ctx, 0, "import", "--from", "metallb", "--check", "--load-balancer-class", "metallb.io/foreign"), "default/foreign"),
-		"default/foreign kept 203.0.113.65 203.0.113.65")
+		"default/foreign kept 203.0.113.65 the same")
 	p.want("check without the class", line(p.run(ctx, 0, "import", "--from", "metallb", "--check"), "default/foreign"),
-		"default/foreign elsewhere 203.0.113.65 203.0.113.65 neither system is known to serve its class metallb.io/foreign")
+		"default/foreign elsewhere 203.0.113.65 the same neither system is known to serve its class metallb.io/foreign")
 	p.want("report", p.run(ctx, 0, "import", "--from", "metallb", "-o", "report"), "IPAddressPool metallb-system/foreign -> IPAddressPool foreign")
 	if err := w.Apply(ctx, []byte(p.run(ctx, 0, "import", "--from", "metallb", "-o", "yaml"))); err != nil {
 		t.Fatal(err)

@@ -26,11 +26,14 @@ func TestThousandServices(t *testing.T) {
 	}
 	services := w.Kubernetes.CoreV1().Services("burst")
 	t.Cleanup(func() { w.emptyNamespace(t, "burst", n) })
-	events, err := services.Watch(ctx, metav1.ListOptions{ResourceVersion: "0"})
-	if err != nil {
-		t.Fatal(err)
+	watching := func() watch.Interface {
+		events, err := services.Watch(ctx, metav1.ListOptions{ResourceVersion: "0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return events
 	}
-	defer events.Stop()
+	events := watching()
 	before, err := w.Controllers[0].CPUTime()
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +64,7 @@ func TestThousandServices(t *testing.T) {
 			}
 		})
 	}
-	got := awaitAddresses(ctx, t, events, n)
+	got := awaitAddresses(ctx, t, events, watching, n)
 	writers.Wait()
 	all := time.Since(begin)
 	after, err := w.Controllers[0].CPUTime()
@@ -95,14 +98,19 @@ type assigned struct {
 	at      time.Time
 }
 
-func awaitAddresses(ctx context.Context, t *testing.T, events watch.Interface, n int) map[string]assigned {
+func awaitAddresses(ctx context.Context, t *testing.T, events watch.Interface, again func() watch.Interface, n int) map[string]assigned {
 	t.Helper()
+	defer func() { events.Stop() }()
 	got := map[string]assigned{}
 	for len(got) < n {
 		select {
 		case <-ctx.Done():
 			t.Fatalf("%d of %d Services have an address", len(got), n)
-		case e := <-events.ResultChan():
+		case e, open := <-events.ResultChan():
+			if !open { // the API server ends the watch of who reads too slowly
+				events = again()
+				continue
+			}
 			s, ok := e.Object.(*corev1.Service)
 			if !ok || len(s.Status.LoadBalancer.Ingress) == 0 {
 				continue
