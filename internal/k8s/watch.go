@@ -180,6 +180,14 @@ func trimNode(object any) (any, error) {
 	if !ok {
 		return object, nil // a tombstone
 	}
+	return TrimNode(n, func(c corev1.NodeCondition) corev1.NodeCondition {
+		return corev1.NodeCondition{Type: c.Type, Status: c.Status, Reason: c.Reason, Message: c.Message}
+	}), nil
+}
+
+// TrimNode returns of a Node its labels and what may keep it from owning addresses; of the conditions that do, what keep
+// leaves.
+func TrimNode(n *corev1.Node, keep func(corev1.NodeCondition) corev1.NodeCondition) *corev1.Node {
 	trimmed := &corev1.Node{
 		TypeMeta:   n.TypeMeta,
 		ObjectMeta: metav1.ObjectMeta{Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels},
@@ -195,11 +203,10 @@ func trimNode(object any) (any, error) {
 	}
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeReady || c.Type == corev1.NodeNetworkUnavailable {
-			trimmed.Status.Conditions = append(trimmed.Status.Conditions,
-				corev1.NodeCondition{Type: c.Type, Status: c.Status, Reason: c.Reason, Message: c.Message})
+			trimmed.Status.Conditions = append(trimmed.Status.Conditions, keep(c))
 		}
 	}
-	return trimmed, nil
+	return trimmed
 }
 
 // Trim takes from an object the metadata that nobody here reads: as a rule more than half of its memory.

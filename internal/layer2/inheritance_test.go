@@ -242,18 +242,23 @@ func TestEngineInherits(t *testing.T) {
 	})
 }
 
+// asking has the engine of node a join b, and ask the segment for an inherited address for which a is the first.
+func asking(e *Engine, g *fakeGroup) (mine netip.Addr, w *paperWire) {
+	mine, w = ranked("a", "b"), &paperWire{owned: map[netip.Addr][]string{}}
+	e.Update(func(x *Elector) {
+		e.responder = w
+		e.place("b", segment)
+		x.Join("b", segment)
+		x.SetVIP(inherited(mine))
+	})
+	g.tell(e, func(g *fakeGroup) { g.joined = true })
+	return mine, w
+}
+
 // The claim of the node that took the address may come together with what the segment says: nothing is announced then.
 func TestEngineHearsTheClaimWithTheSighting(t *testing.T) {
 	engineTest(t, func(t *testing.T, e *Engine, g *fakeGroup) {
-		mine := ranked("a", "b")
-		w := &paperWire{owned: map[netip.Addr][]string{}}
-		e.Update(func(x *Elector) {
-			e.responder = w
-			e.place("b", segment)
-			x.Join("b", segment)
-			x.SetVIP(inherited(mine))
-		})
-		g.tell(e, func(g *fakeGroup) { g.joined = true })
+		mine, w := asking(e, g)
 		e.post(func(time.Time) {
 			w.detections()[0](nil) // both are taken in with the next look
 			e.Update(func(x *Elector) { x.Hear(lb.Claim{Address: mine, Node: "b", Epoch: 2}) })
@@ -268,15 +273,7 @@ func TestEngineHearsTheClaimWithTheSighting(t *testing.T) {
 // A claim that comes with the answer, and that this node contests, leaves the address with it: it goes on asking.
 func TestEngineAsksOnAfterAContestedClaim(t *testing.T) {
 	engineTest(t, func(t *testing.T, e *Engine, g *fakeGroup) {
-		mine := ranked("a", "b")
-		w := &paperWire{owned: map[netip.Addr][]string{}}
-		e.Update(func(x *Elector) {
-			e.responder = w
-			e.place("b", segment)
-			x.Join("b", segment)
-			x.SetVIP(inherited(mine))
-		})
-		g.tell(e, func(g *fakeGroup) { g.joined = true })
+		mine, w := asking(e, g)
 		e.post(func(time.Time) {
 			w.detections()[0](nil)
 			e.Update(func(x *Elector) { x.Hear(lb.Claim{Address: mine, Node: "b", Epoch: 2, Standing: lb.Provisional}) })

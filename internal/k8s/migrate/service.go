@@ -6,12 +6,6 @@ import (
 	"strings"
 )
 
-// serviceKey is an annotation or label of a system on Services, and what becomes of it.
-type serviceKey struct {
-	outcome Outcome
-	why, do string
-}
-
 const (
 	readAsItIs = "Fairlead reads it as it is"
 	// writesIt is in what is said of a key that the system itself writes.
@@ -20,8 +14,8 @@ const (
 	saysNothing = "it asks nothing of the system alone"
 )
 
-// serviceKeys are the annotations that the systems read or write on Services.
-var serviceKeys = map[System]map[string]serviceKey{
+// serviceKeys are the annotations and labels that the systems read or write on Services.
+var serviceKeys = map[System]map[string]setting{
 	MetalLB: {
 		"metallb.io/loadBalancerIPs":                 {Carried, readAsItIs, ""},
 		"metallb.universe.tf/loadBalancerIPs":        {Carried, readAsItIs, ""},
@@ -62,22 +56,22 @@ var serviceKeys = map[System]map[string]serviceKey{
 	},
 }
 
-var egress = serviceKey{NoCounterpart, "Fairlead has nothing to do with traffic that leaves the cluster", "use the egress gateway of the CNI"}
+var egress = setting{NoCounterpart, "Fairlead has nothing to do with traffic that leaves the cluster", "use the egress gateway of the CNI"}
 
 // openKeys are those of OpenELB under its names.
-func openKeys(names ...string) map[string]serviceKey {
-	keys := map[string]serviceKey{
+func openKeys(names ...string) map[string]setting {
+	keys := map[string]setting{
 		"lb.kubesphere.io/v1alpha1": {Changed, "Fairlead serves every Service without a spec.loadBalancerClass, with it or not", ""},
 	}
 	for _, n := range names {
-		keys["eip."+n+".kubesphere.io/v1alpha1"] = serviceKey{Carried, readAsItIs, ""}
-		keys["eip."+n+".kubesphere.io/v1alpha2"] = serviceKey{Carried, readAsItIs, ""}
-		keys["protocol."+n+".kubesphere.io/v1alpha1"] = serviceKey{Changed, "the advertisement of the pool says how its addresses are made known", ""}
-		keys["layer2."+n+".kubesphere.io/v1alpha1"] = serviceKey{NoCounterpart, "OpenELB writes it; kubectl fairlead owners tells which node has an address", ""}
-		keys["node-proxy."+n+".kubesphere.io/type"] = serviceKey{NoCounterpart, "Fairlead does not forward by Pods on nodes' own addresses",
+		keys["eip."+n+".kubesphere.io/v1alpha1"] = setting{Carried, readAsItIs, ""}
+		keys["eip."+n+".kubesphere.io/v1alpha2"] = setting{Carried, readAsItIs, ""}
+		keys["protocol."+n+".kubesphere.io/v1alpha1"] = setting{Changed, "the advertisement of the pool says how its addresses are made known", ""}
+		keys["layer2."+n+".kubesphere.io/v1alpha1"] = setting{NoCounterpart, "OpenELB writes it; kubectl fairlead owners tells which node has an address", ""}
+		keys["node-proxy."+n+".kubesphere.io/type"] = setting{NoCounterpart, "Fairlead does not forward by Pods on nodes' own addresses",
 			"give the Service an address of a pool, or a NodePort"}
-		keys["node-proxy."+n+".kubesphere.io/external-ip"] = serviceKey{NoCounterpart, "OpenELB writes it", ""}
-		keys["node-proxy."+n+".kubesphere.io/internal-ip"] = serviceKey{NoCounterpart, "OpenELB writes it", ""}
+		keys["node-proxy."+n+".kubesphere.io/external-ip"] = setting{NoCounterpart, "OpenELB writes it", ""}
+		keys["node-proxy."+n+".kubesphere.io/internal-ip"] = setting{NoCounterpart, "OpenELB writes it", ""}
 	}
 	return keys
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// setting is what becomes of a flag or a variable of the environment.
+// setting is what becomes of a flag, a variable of the environment, or an annotation or label of a Service.
 type setting struct {
 	outcome Outcome
 	why, do string

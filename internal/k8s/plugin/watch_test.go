@@ -97,20 +97,37 @@ func (p *printed) await(t *testing.T, want string) {
 	t.Fatalf("%q\nis not in\n%s", want, got)
 }
 
+// following runs a watch until the result is called, which holds it to have ended as it should.
+func following(t *testing.T, watch func(ctx context.Context, complain func(string)) error) (end func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	ended := make(chan error, 1)
+	go func() { ended <- watch(ctx, func(text string) { t.Error(text) }) }()
+	return func() {
+		t.Helper()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// everyService lists all Services.
+var everyService = ServicesListing(Format{}, func(rows []ServiceRow) []ServiceRow { return rows })
+
 // A watch of the API brings what changes, and ends with the context.
 func TestWatch(t *testing.T) {
 	c, clients := cluster(pool("edge", "192.0.2.1-192.0.2.9"), service("web", "a"))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
+	ctx := t.Context()
 	s, err := LoadServicesOf(ctx, c, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out printed
-	ended := make(chan error, 1)
-	go func() {
-		ended <- Watch(ctx, c, s, ServicesListing(Format{}, func(rows []ServiceRow) []ServiceRow { return rows }), &out, func(text string) { t.Error(text) })
-	}()
+	end := following(t, func(ctx context.Context, complain func(string)) error {
+		return Watch(ctx, c, s, everyService, &out, complain)
+	})
 	out.await(t, "web        a     -          -      Undecided  no controller has decided on it yet\n")
 	if _, err := clients.core.CoreV1().Services("web").UpdateStatus(ctx, service("web", "a", "192.0.2.1"), metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
@@ -124,10 +141,7 @@ func TestWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	out.await(t, "web        a     (gone)\n")
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	end()
 }
 
 // A message that is wider than the terminal goes on below itself.
@@ -153,7 +167,7 @@ func TestWatchWithoutTheRight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = Watch(t.Context(), c, s, ServicesListing(Format{}, func(rows []ServiceRow) []ServiceRow { return rows }), &strings.Builder{}, func(string) {})
+	err = Watch(t.Context(), c, s, everyService, &strings.Builder{}, func(string) {})
 	if err == nil || !strings.Contains(err.Error(), "you may not watch Services: ") {
 		t.Errorf("%v", err)
 	}
@@ -166,52 +180,42 @@ func TestWatchWithACredentialThatRanOut(t *testing.T) {
 	clients.core.PrependWatchReactor("services", func(clienttesting.Action) (bool, watch.Interface, error) {
 		return asked.Add(1) == 1, nil, apierrors.NewUnauthorized("the token has expired")
 	})
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
+	ctx := t.Context()
 	s, err := LoadServicesOf(ctx, c, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out printed
-	ended := make(chan error, 1)
-	go func() {
-		ended <- Watch(ctx, c, s, ServicesListing(Format{}, func(rows []ServiceRow) []ServiceRow { return rows }), &out, func(text string) { t.Error(text) })
-	}()
+	end := following(t, func(ctx context.Context, complain func(string)) error {
+		return Watch(ctx, c, s, everyService, &out, complain)
+	})
 	for deadline := time.Now().Add(10 * time.Second); asked.Load() < 2 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 	}
 	if _, err := clients.core.CoreV1().Services("web").Create(ctx, service("web", "b"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	out.await(t, "web        b     -")
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	end()
 }
 
 // Status is shown anew when something of it changes, and not when nothing does.
 func TestWatchStatus(t *testing.T) {
 	c, clients := cluster(pool("edge", "192.0.2.1-192.0.2.9"), &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "main"}}, nodes("node1")[0], speakerOf("node1"))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
+	ctx := t.Context()
 	s, err := LoadAll(ctx, c, &Options{FairleadNamespace: "fairlead-system"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out printed
-	ended := make(chan error, 1)
-	go func() {
-		ended <- WatchStatus(ctx, c, s, &out, func() Format { return Format{} }, func(text string) { t.Error(text) })
-	}()
+	end := following(t, func(ctx context.Context, complain func(string)) error {
+		return WatchStatus(ctx, c, s, &out, func() Format { return Format{} }, complain)
+	})
 	out.await(t, "Services      0 assigned\n")
 	if _, err := clients.core.CoreV1().Services("web").Create(ctx, service("web", "b"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	out.await(t, "Services      0 assigned, 1 pending\n")
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	end()
 }
 
 // An object that is watched weighs no more than it has to.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
+	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/lb"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -105,25 +106,9 @@ func trimNode(object any) (any, error) {
 	if !ok {
 		return object, nil // a tombstone
 	}
-	trimmed := &corev1.Node{
-		TypeMeta:   n.TypeMeta,
-		ObjectMeta: metav1Object(n),
-		Spec:       corev1.NodeSpec{Unschedulable: n.Spec.Unschedulable},
-		Status:     corev1.NodeStatus{Addresses: n.Status.Addresses},
-	}
-	if drain, ok := n.Annotations[v1alpha1.AnnotationDrain]; ok {
-		trimmed.Annotations = map[string]string{v1alpha1.AnnotationDrain: drain}
-	}
-	for _, t := range n.Spec.Taints {
-		if t.Key == corev1.TaintNodeOutOfService {
-			trimmed.Spec.Taints = []corev1.Taint{{Key: t.Key, Value: t.Value, Effect: t.Effect}}
-		}
-	}
-	for _, c := range n.Status.Conditions {
-		if c.Type == corev1.NodeReady || c.Type == corev1.NodeNetworkUnavailable {
-			trimmed.Status.Conditions = append(trimmed.Status.Conditions,
-				corev1.NodeCondition{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime})
-		}
-	}
+	trimmed := k8s.TrimNode(n, func(c corev1.NodeCondition) corev1.NodeCondition {
+		return corev1.NodeCondition{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime}
+	})
+	trimmed.Status.Addresses = n.Status.Addresses
 	return trimmed, nil
 }
