@@ -89,6 +89,10 @@ measure-bgp: build ## BGP's figures for docs/performance.md (root)
 	  go test -v -count=1 -timeout 2h ./e2e/bgp -args -full || status=$$?; \
 	  echo; cat build/bgp.md; exit $$status
 
+.PHONY: compare
+compare: build ## The same faults for Fairlead and the real MetalLB, into docs/performance.md (root, 12 minutes)
+	go test -v -count=1 -timeout 1h ./e2e/migrate -run TestCompared -args -full -update
+
 .PHONY: site
 site: ## The documentation's site, into build/site (builds Hugo the first time)
 	@rm -rf build/site

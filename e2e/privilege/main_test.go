@@ -6,7 +6,6 @@ package privilege
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -24,8 +23,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 )
-
-var update = flag.Bool("update", false, "write what was seen into docs/security.md")
 
 func TestMain(m *testing.M) { lab.Main(m) }
 

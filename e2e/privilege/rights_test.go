@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 )
 
 // side is one of the two processes, and what is known of its rights.
@@ -254,7 +255,7 @@ func document(t *testing.T, part, text string) {
 	}
 	switch {
 	case was == text:
-	case *update:
+	case *measure.Update:
 		if err := os.WriteFile(path, []byte(before+begin+text+end+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
