@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X github.com/fairlead-lb/fairlead/internal/daemon.Version=$(VE
 # Tools that no code of ours imports.
 TOOL = go tool -modfile=hack/tools/go.mod
 # The suites that hold times and costs to bounds.
-MEASURING = e2e/bgp e2e/layer2 e2e/migrate e2e/scale
+MEASURING = e2e/bgp e2e/layer2 e2e/load e2e/migrate e2e/scale
 # What go test runs without the lab: everything but e2e.
 UNIT = $(shell go list ./... | grep -v -e /e2e -e /internal/generated)
 
@@ -41,6 +41,7 @@ test: verify test-unit test-e2e ## All: verify, unit, namespace and end-to-end t
 .PHONY: test-unit
 test-unit: ## Unit and namespace tests, with the race detector
 	hack/need.sh gcc
+	hack/vulncheck.sh
 	go vet ./...
 	go test -race -timeout 20m $(UNIT)
 	go -C hack/tools vet ./...
@@ -54,6 +55,10 @@ test-e2e: build ## The suite in the lab: real control plane, kube-proxy, kernel
 	@# What is measured depends on what else the machine does: what missed a bound is run once more, and named.
 	$(TOOL) gotestsum --format standard-quiet --rerun-fails=1 --rerun-fails-max-failures=5 --rerun-fails-run-root-test \
 	  --packages='$(addprefix ./,$(MEASURING))' -- -count=1 -p 1 -timeout 30m
+
+.PHONY: vulncheck
+vulncheck: ## Known vulnerabilities that our code reaches (VULNCHECK=required: fail if not checked)
+	hack/vulncheck.sh
 
 .PHONY: e2e-kind
 e2e-kind: ## A life on a kind cluster: images, manifests, upgrade, faults
@@ -92,6 +97,18 @@ measure-bgp: build ## BGP's figures for docs/performance.md (root)
 .PHONY: compare
 compare: build ## The same faults for Fairlead and the real MetalLB, into docs/performance.md (root, 12 minutes)
 	go test -v -count=1 -timeout 1h ./e2e/migrate -run TestCompared -args -full -update
+
+.PHONY: chaos
+chaos: build ## A hostile day: each fault, then faults at random; SEED=n repeats one (root)
+	go test -v -count=1 -timeout 2h ./e2e/chaos -args -full -update
+
+.PHONY: load
+load: build ## 10,000 users while nodes go and come back, for docs/performance.md (root, 10 minutes)
+	go test -v -count=1 -timeout 30m ./e2e/load -run TestLoad -args -full -update
+
+.PHONY: soak
+soak: build ## An hour of normal life (SOAK=10m: less), for docs/performance.md (root)
+	SOAK=$(or $(SOAK),1h) go test -v -count=1 -timeout 0 ./e2e/soak -run TestSoak $(if $(SOAK),,-args -update)
 
 .PHONY: site
 site: ## The documentation's site, into build/site (builds Hugo the first time)

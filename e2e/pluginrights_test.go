@@ -1,13 +1,9 @@
 package e2e
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -183,39 +179,27 @@ func TestPluginWithLimitedRights(t *testing.T) {
 		printed := dora.run(ctx, 0, "support-bundle", "-f", path)
 		dora.want("support-bundle", printed, "not included: you may not read Events in namespace fairlead-system: ")
 		dora.want("support-bundle", printed, "not included: you may not read the names of Secrets in namespace")
-		files := unpack(t, path)
-		dora.want("services.txt", files["services.txt"], "limited")
-		dora.want("versions.txt", files["versions.txt"], "Kubernetes v1.")
-		dora.want("README.txt", files["README.txt"], "you may not read Nodes: ")
-		dora.want("speakers.yaml", files["objects/speakers.yaml"], "name: "+w.Node(1).Name)
+		file := unpack(t, path)
+		dora.want("services.txt", file("services.txt"), "limited")
+		dora.want("versions.txt", file("versions.txt"), "Kubernetes v1.")
+		dora.want("README.txt", file("README.txt"), "you may not read Nodes: ")
+		dora.want("speakers.yaml", file("objects/speakers.yaml"), "name: "+w.Node(1).Name)
 	})
 }
 
-// unpack reads the files of a bundle.
-func unpack(t *testing.T, path string) map[string]string {
+// unpack has tar unpack a bundle, as whoever is sent one does, and returns the text of a file.
+func unpack(t *testing.T, path string) func(file string) string {
 	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
+	directory := t.TempDir()
+	if output, err := exec.Command("tar", "-C", directory, "--strip-components=1", "-xzf", path).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
 	}
-	zip, err := gzip.NewReader(bytes.NewReader(data))
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string]string{}
-	for r := tar.NewReader(zip); ; {
-		header, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return files
-		}
+	return func(file string) string {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(directory, file))
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
-		text, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, name, _ := strings.Cut(header.Name, "/")
-		files[name] = string(text)
+		return string(text)
 	}
 }

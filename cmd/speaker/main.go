@@ -179,7 +179,9 @@ func run(ctx context.Context, o options) error {
 		log.Info("serving", "gossip", netip.AddrPortFrom(address, o.gossipPort))
 		// Told to stop, both of the latter say good-bye at once: a router takes the end of neither for a failure.
 		return daemon.Run(ctx, s, status, status.Watch(), daemon.TaskFunc(blindness(cluster, engine)), watched, bgpEngine,
-			daemon.TaskFunc(func(ctx context.Context) error { return engine.Run(ctx, group, sessions{mesh, o.node, timing}) }))
+			daemon.TaskFunc(func(ctx context.Context) error {
+				return engine.Run(ctx, group, &sessions{Mesh: mesh, node: o.node, timing: timing})
+			}))
 	}
 	http := o.HTTP(registry, log, level)
 	http.Ready, http.Alive, http.Authorize = ready, watchdog.Alive, k8s.NewGate(cluster, "/metrics", log).Allow

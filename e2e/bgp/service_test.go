@@ -6,19 +6,14 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
 	"github.com/fairlead-lb/fairlead/e2e/measure"
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/utils/ptr"
 )
 
 const namespace = "default"
@@ -53,39 +48,9 @@ func (w *world) service(ctx context.Context, t *testing.T, name string) [2]netip
 }
 
 func (w *world) makeService(ctx context.Context, name string) error {
-	s := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": name}, Annotations: map[string]string{"fairlead.dev/address-pool": "routed"}},
-		Spec: corev1.ServiceSpec{
-			Type: corev1.ServiceTypeLoadBalancer, AllocateLoadBalancerNodePorts: ptr.To(false),
-			IPFamilyPolicy: ptr.To(corev1.IPFamilyPolicyRequireDualStack),
-			Ports:          []corev1.ServicePort{{Name: "tcp", Port: 80, TargetPort: intstr.FromInt32(lab.BackendPort)}},
-		},
-	}
-	if _, err := w.Kubernetes.CoreV1().Services(namespace).Create(ctx, s, metav1.CreateOptions{}); apierrors.IsAlreadyExists(err) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	return w.slices(ctx, name)
-}
-
-// slices make the backend host the endpoint of a Service.
-func (w *world) slices(ctx context.Context, name string) error {
-	for family, address := range map[discoveryv1.AddressType]netip.Addr{discoveryv1.AddressTypeIPv4: w.backend.V4, discoveryv1.AddressTypeIPv6: w.backend.V6} {
-		slice := &discoveryv1.EndpointSlice{
-			ObjectMeta: metav1.ObjectMeta{
-				Name:   name + "-" + strings.ToLower(string(family)),
-				Labels: map[string]string{discoveryv1.LabelServiceName: name, discoveryv1.LabelManagedBy: "lab"},
-			},
-			AddressType: family,
-			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{address.String()}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)}}},
-			Ports:       []discoveryv1.EndpointPort{{Name: ptr.To("tcp"), Port: ptr.To(int32(lab.BackendPort)), Protocol: ptr.To(corev1.ProtocolTCP)}},
-		}
-		if _, err := w.Kubernetes.DiscoveryV1().EndpointSlices(namespace).Create(ctx, slice, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-			return err
-		}
-	}
-	return nil
+	s := lab.BackedService(name)
+	s.Annotations["fairlead.dev/address-pool"] = "routed"
+	return w.Expose(ctx, s, w.backend)
 }
 
 // removeService deletes a Service. Its slices go with it.

@@ -33,12 +33,7 @@ apiVersion: fairlead.dev/v1alpha1
 kind: L2Advertisement
 metadata: {name: segment}
 spec: {ipAddressPools: [segment]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: near, annotations: {fairlead.dev/address-pool: segment}}
-spec: {type: LoadBalancer, allocateLoadBalancerNodePorts: false, ipFamilyPolicy: RequireDualStack, ports: [{name: tcp, port: 80, targetPort: %d}]}
-`, lab.BackendPort)
+`)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -47,8 +42,9 @@ spec: {type: LoadBalancer, allocateLoadBalancerNodePorts: false, ipFamilyPolicy:
 			t.Error(err)
 		}
 	})
-	// Its endpoints are made as the others' are.
-	if err := w.slices(ctx, "near"); err != nil {
+	s := lab.BackedService("near")
+	s.Annotations["fairlead.dev/address-pool"] = "segment"
+	if err := w.Expose(ctx, s, w.backend); err != nil {
 		t.Fatal(err)
 	}
 	near := w.service(ctx, t, "near")

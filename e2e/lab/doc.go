@@ -34,6 +34,18 @@
 // only, several hops from the nodes; Link lays a cable between two hosts without any addresses but link-local ones.
 // 198.51.100.0/24 and 2001:db8:51::/64 are for pools that only routers lead to.
 //
+// # Faults
+//
+// A host's cable is cut at either end (Cut) or one way (Mute, Deafen), hosts are put on an island (Partition), and ports
+// are blocked between them (Block). A node is powered off and on. A Process is killed, frozen, and started again; Limit
+// gives processes a share of a processor, little memory or no further threads, by control groups of version 1 or 2;
+// SpareDescriptors leaves one few descriptors, MoveClock moves the wall clock that it alone sees. A Disk, of etcd's data
+// or of all logs, is filled. All of it is ended by what the call returns, or by its opposite, and with the lab.
+//
+// What cannot be had so: the wall clock that the kernel itself stamps packets and files by stays right, since a machine has
+// one. A control group that a lab leaves behind when it is killed is empty, and is removed by the process outside, or with
+// the next lab.
+//
 // # Isolation
 //
 // Main, for tests, and Isolate, for programs, run the calling binary again inside new mount, PID and network

@@ -44,7 +44,52 @@ func (l *Lab) Cut(host *Host, side Side) error {
 	return nil
 }
 
-// Restore mends the cable of a host, and puts it back on its segment if the lab was partitioned.
+// Mute cuts the way out of a host: its frames get no further than the switch, and it goes on hearing all others. So
+// fails a transmitter, one fibre of a pair, or a filter on a port. Carrier stays. Restore mends it.
+func (l *Lab) Mute(host *Host) error {
+	// Before the bridge has learned from the frame where its sender is.
+	return l.network.deny(host, muteTable, "prerouting", "iifname")
+}
+
+// Deafen cuts the way into a host: it hears nothing, and its frames get out. Carrier stays. Restore mends it.
+func (l *Lab) Deafen(host *Host) error {
+	return l.network.deny(host, deafenTable, "postrouting", "oifname")
+}
+
+// muteTable and deafenTable are the tables of Mute and Deafen in the switch's packet filter, before the host's name.
+const muteTable, deafenTable = "lab-mute-", "lab-deafen-"
+
+// deny has the switch drop the frames that pass the port of a host in one direction.
+func (n *network) deny(host *Host, table, hook, port string) error {
+	table += host.Name
+	rules := fmt.Sprintf("add table bridge %[1]s; delete table bridge %[1]s\n"+
+		"table bridge %[1]s { chain c { type filter hook %[2]s priority 0; %[3]s %[4]q drop\n}; }", table, hook, port, host.Name)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, err := n.sw.run(context.Background(), "nft", rules); err != nil {
+		return fmt.Errorf("cutting %s one way: %w", host.Name, err)
+	}
+	n.denied[table] = true
+	return nil
+}
+
+// allow ends what deny has done to a host.
+func (n *network) allow(host *Host) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, table := range []string{muteTable + host.Name, deafenTable + host.Name} {
+		if !n.denied[table] {
+			continue
+		}
+		if _, err := n.sw.run(context.Background(), "nft", "delete table bridge "+table); err != nil {
+			return fmt.Errorf("mending the cable of %s one way: %w", host.Name, err)
+		}
+		delete(n.denied, table)
+	}
+	return nil
+}
+
+// Restore mends the cable of a host, both ways, and puts it back on its segment if the lab was partitioned.
 func (l *Lab) Restore(host *Host) error {
 	port, err := l.network.port(host)
 	if err != nil {
@@ -56,7 +101,7 @@ func (l *Lab) Restore(host *Host) error {
 	if err := l.network.sw.nl.LinkSetUp(port); err != nil {
 		return fmt.Errorf("mending the cable of %s at the host side: %w", host.Name, err)
 	}
-	return nil
+	return l.network.allow(host)
 }
 
 // Partition puts these hosts on an island of the segment: they hear each other and nobody else. Carrier

@@ -2,11 +2,15 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/mdlayher/ethernet"
+	"github.com/mdlayher/packet"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -60,6 +64,81 @@ func TestCutCable(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestOneWay(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		cut     func(*Lab, *Host) error
+		hears   bool // the host hears others
+		isHeard bool
+	}{
+		{name: "a mute host hears and is not heard", cut: (*Lab).Mute, hears: true},
+		{name: "a deaf host is heard and hears nothing", cut: (*Lab).Deafen, isHeard: true},
+		{name: "a host that is both is cut off", cut: func(l *Lab, h *Host) error { return errors.Join(l.Mute(h), l.Deafen(h)) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ctx, l := sharedLab(t)
+			client, node := l.Client(1), l.Node(1)
+			passes := func(from, to *Host) bool {
+				t.Helper()
+				passes, err := framePasses(from, to)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return passes
+			}
+			if err := test.cut(l, node.Host); err != nil {
+				t.Fatal(err)
+			}
+			if passes(client, node.Host) != test.hears || passes(node.Host, client) != test.isHeard {
+				t.Error("the cut is not as it should be")
+			}
+			if !passes(client, l.Node(2).Host) || !passes(l.Node(2).Host, client) {
+				t.Error("others are cut as well")
+			}
+			if carrier, err := node.Run(ctx, "ip", "-o", "link", "show", "eth0"); err != nil || !strings.Contains(carrier, "LOWER_UP") {
+				t.Errorf("the carrier is gone: %s %v", carrier, err)
+			}
+			if err := l.Restore(node.Host); err != nil {
+				t.Fatal(err)
+			}
+			if !passes(client, node.Host) || !passes(node.Host, client) {
+				t.Error("the cut stays")
+			}
+		})
+	}
+}
+
+// framePasses tells whether a broadcast of a host is received by another one.
+func framePasses(from, to *Host) (bool, error) {
+	const kind = 0x88b5 // for experiments (IEEE 802, section 9.2.3)
+	ear, err := to.ListenFrames(kind)
+	if err != nil {
+		return false, err
+	}
+	defer ear.Close()
+	mouth, err := from.ListenFrames(kind)
+	if err != nil {
+		return false, err
+	}
+	defer mouth.Close()
+	frame := &ethernet.Frame{Destination: ethernet.Broadcast, Source: from.MAC, EtherType: kind, Payload: make([]byte, 46)}
+	text, err := frame.MarshalBinary()
+	if err != nil {
+		return false, err
+	}
+	if _, err := mouth.WriteTo(text, &packet.Addr{HardwareAddr: ethernet.Broadcast}); err != nil {
+		return false, err
+	}
+	if err := ear.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		return false, err
+	}
+	_, _, err = ear.ReadFrom(make([]byte, 64))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func TestPartition(t *testing.T) {

@@ -92,15 +92,19 @@ func (h *Host) ListenPacket(ctx context.Context, network, address string) (net.P
 
 // Run runs a command on the host and returns what it wrote to standard output.
 func (h *Host) Run(ctx context.Context, name string, arguments ...string) (string, error) {
+	return h.ns.run(ctx, name, arguments...)
+}
+
+func (n *namespace) run(ctx context.Context, name string, arguments ...string) (string, error) {
 	var output, failure bytes.Buffer
 	command := exec.CommandContext(ctx, name, arguments...)
 	command.Stdout, command.Stderr = &output, &failure
-	err := h.ns.do(command.Start)
+	err := n.do(command.Start)
 	if err == nil {
 		err = command.Wait()
 	}
 	if err != nil {
-		return output.String(), fmt.Errorf("running %s on %s: %w: %s", command, h.Name, err, lastLines(failure.Bytes(), 5))
+		return output.String(), fmt.Errorf("running %s on %s: %w: %s", command, n.name, err, lastLines(failure.Bytes(), 5))
 	}
 	return output.String(), nil
 }

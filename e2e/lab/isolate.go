@@ -57,6 +57,22 @@ func Main(m *testing.M) {
 	}))
 }
 
+// MainBuilt is Main for tests of what has to be built first, outside the lab, where there is a network. Inside, the
+// environment variable has what build returned.
+func MainBuilt(m *testing.M, variable string, build func() (string, error)) {
+	if os.Getenv(variable) == "" {
+		built, err := build()
+		if err == nil {
+			err = os.Setenv(variable, built)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "lab:", err)
+			os.Exit(1)
+		}
+	}
+	Main(m)
+}
+
 // Isolate runs inside in new mount, PID and network namespaces and returns its result, by executing this
 // binary again with the same arguments. Everything that is started there dies with the calling process,
 // even if that is killed. Signals reach the process inside; standard input, output and error are shared.
@@ -151,6 +167,7 @@ func runOutside(options Isolation) (int, error) {
 	}()
 	err = command.Wait()
 	close(ended)
+	sweepGroups() // of a lab that was killed
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return 1, fmt.Errorf("waiting for the lab: %w", err)

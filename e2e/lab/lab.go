@@ -53,6 +53,8 @@ type Lab struct {
 	Clients     []*Host
 	Controllers []*Process           // Fairlead's, on CP
 	Kubernetes  kubernetes.Interface // administrator's, dialled from CP
+	// EtcdDisk has etcd's data, LogDisk what all processes write to their output.
+	EtcdDisk, LogDisk *Disk
 
 	config    Config
 	hyperkube string
@@ -125,8 +127,11 @@ func Start(ctx context.Context, config Config) (_ *Lab, err error) {
 	if l.hyperkube, err = filepath.Abs(l.hyperkube); err != nil {
 		return nil, fmt.Errorf("finding hyperkube: %w", err)
 	}
-	if err := os.MkdirAll(l.path("logs"), 0o755); err != nil {
-		return nil, fmt.Errorf("preparing the lab's directory: %w", err)
+	if l.EtcdDisk, err = l.newDisk("etcd"); err != nil {
+		return nil, err
+	}
+	if l.LogDisk, err = l.newDisk("logs"); err != nil {
+		return nil, err
 	}
 	if err := l.collectClientLogs(); err != nil {
 		return nil, err
@@ -212,6 +217,7 @@ func (l *Lab) Stop() {
 			g.Go(p.Kill)
 		}
 		errs := []error{g.Wait(), l.tasks.Wait()}
+		sweepGroups()
 		for _, h := range l.hosts() {
 			errs = append(errs, h.ns.close())
 		}
@@ -222,7 +228,7 @@ func (l *Lab) Stop() {
 			errs = append(errs, l.network.close())
 		}
 		errs = append(errs, l.keepLogs())
-		errs = append(errs, l.closeClientLogs(), os.RemoveAll(l.Directory))
+		errs = append(errs, l.closeClientLogs(), l.EtcdDisk.close(), l.LogDisk.close(), os.RemoveAll(l.Directory))
 		if err := errors.Join(errs...); err != nil {
 			l.progress("stopping the lab: " + err.Error())
 		}

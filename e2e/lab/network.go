@@ -24,6 +24,7 @@ type network struct {
 
 	mu      sync.Mutex
 	islands map[string]*netlink.Bridge // further bridges while the segment is partitioned
+	denied  map[string]bool            // tables of the packet filter that cut a port one way
 }
 
 // quiet are settings of every namespace, made before it has links: addresses usable at once (a lab's
@@ -43,7 +44,7 @@ func newNetwork() (*network, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &network{sw: sw, islands: map[string]*netlink.Bridge{}}
+	n := &network{sw: sw, islands: map[string]*netlink.Bridge{}, denied: map[string]bool{}}
 	if err := sw.sysctls("net/ipv6/conf/all/disable_ipv6=1", "net/ipv6/conf/default/disable_ipv6=1"); err != nil {
 		return nil, joinClose(err, sw)
 	}

@@ -30,6 +30,8 @@ type Process struct {
 	command  *exec.Cmd
 	ended    chan struct{} // closed when command has been waited for
 	expected bool          // the end of command is wanted
+	clock    time.Duration // see MoveClock
+	groups   []*group      // see Limit
 }
 
 // newProcess describes a process of the lab; it does not start it. The first argument is its argv[0].
@@ -66,8 +68,17 @@ func (p *Process) Start() error {
 	command := &exec.Cmd{Path: p.path, Args: p.arguments, Dir: p.directory, Stdout: log, Stderr: log}
 	// The process has its own group: a Ctrl-C at the terminal is for whoever drives the lab.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := p.Host.ns.do(command.Start); err != nil {
+	start := command.Start
+	if p.clock != 0 {
+		start = func() error { return startMoved(command, p.clock) }
+	}
+	if err := p.Host.ns.do(start); err != nil {
 		return fmt.Errorf("starting %s on %s: %w", p.Name, p.Host.Name, err)
+	}
+	if err := enterAll(p.groups, command.Process.Pid); err != nil {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+		return fmt.Errorf("starting %s under its limits: %w", p.Name, err)
 	}
 	ended := make(chan struct{})
 	p.command, p.ended, p.expected = command, ended, false
@@ -259,4 +270,13 @@ func (p *Process) Tail(lines int) string {
 // is its argv[0]; the name is unique in the lab.
 func (l *Lab) Program(name string, host *Host, path string, arguments ...string) *Process {
 	return l.newProcess(name, host, path, arguments...)
+}
+
+// Threads is how many threads the process has.
+func (p *Process) Threads() (int, error) {
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.PID()))
+	if err != nil {
+		return 0, fmt.Errorf("counting the threads of %s: %w", p.Name, err)
+	}
+	return len(tasks), nil
 }

@@ -51,7 +51,7 @@ func (l *Lab) startControllers(ctx context.Context) error {
 	if l.config.ControllerBinary == "" {
 		return nil
 	}
-	kubeconfig, err := l.serviceAccountKubeconfig(ctx, controllerServiceAccount)
+	kubeconfig, err := l.serviceAccountKubeconfig(ctx, controllerServiceAccount, nil)
 	if err != nil {
 		return err
 	}
@@ -75,10 +75,6 @@ func (l *Lab) startSpeakers(ctx context.Context) error {
 	if l.config.SpeakerBinary == "" {
 		return nil
 	}
-	kubeconfig, err := l.serviceAccountKubeconfig(ctx, speakerServiceAccount)
-	if err != nil {
-		return err
-	}
 	key, err := l.awaitGossipKey(ctx)
 	if err != nil {
 		return err
@@ -87,6 +83,10 @@ func (l *Lab) startSpeakers(ctx context.Context) error {
 		return err
 	}
 	for _, n := range l.Nodes {
+		kubeconfig, err := l.serviceAccountKubeconfig(ctx, speakerServiceAccount, n)
+		if err != nil {
+			return err
+		}
 		arguments := []string{
 			filepath.Base(l.config.SpeakerBinary),
 			"--kubeconfig", kubeconfig, "--namespace", ProductNamespace,
@@ -127,13 +127,23 @@ func (l *Lab) awaitGossipKey(ctx context.Context) (key []byte, err error) {
 }
 
 // serviceAccountKubeconfig writes a kubeconfig with a token that the API server has issued for a service
-// account of the product.
-func (l *Lab) serviceAccountKubeconfig(ctx context.Context, name string) (string, error) {
+// account of the product. With a node the token is bound to it and the file has its name: the API server knows from which
+// node a request comes, as it does of a token that a kubelet hands to a Pod.
+func (l *Lab) serviceAccountKubeconfig(ctx context.Context, name string, n *Node) (string, error) {
 	seconds := int64(24 * 3600)
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}}
+	file := name
+	if n != nil {
+		node, err := l.Kubernetes.CoreV1().Nodes().Get(ctx, n.Name, metav1.GetOptions{})
+		if err != nil {
+			return "", fmt.Errorf("reading Node %s for a token of its speaker: %w", n.Name, err)
+		}
+		request.Spec.BoundObjectRef = &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Node", Name: n.Name, UID: node.UID}
+		file += "-" + n.Name
+	}
 	token, err := l.Kubernetes.CoreV1().ServiceAccounts(ProductNamespace).CreateToken(ctx, name, request, metav1.CreateOptions{})
 	if err != nil {
 		return "", fmt.Errorf("requesting a token of the service account %s/%s: %w", ProductNamespace, name, err)
 	}
-	return l.kubeconfig(name+".kubeconfig", name, tokenAuth(token.Status.Token))
+	return l.kubeconfig(file+".kubeconfig", name, tokenAuth(token.Status.Token))
 }

@@ -24,8 +24,8 @@ func TestLogLevelIsChangedLive(t *testing.T) {
 	}
 	scraper := token(ctx, t, l, "scraper")
 	secrets := map[string]string{"the gossip key": string(gossip.Data["secretkey"]), "a scraper's token": scraper}
-	for _, account := range []string{"fairlead-controller", "fairlead-speaker"} {
-		config, err := clientcmd.LoadFromFile(filepath.Join(l.Directory, account+".kubeconfig"))
+	for account, file := range map[string]string{"fairlead-controller": "fairlead-controller", "fairlead-speaker": "fairlead-speaker-node1"} {
+		config, err := clientcmd.LoadFromFile(filepath.Join(l.Directory, file+".kubeconfig"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,6 @@ package migrate
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -19,19 +18,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 )
 
-func TestMain(m *testing.M) {
-	if os.Getenv(builtVariable) == "" {
-		directory, err := buildMetalLB()
-		if err == nil {
-			err = os.Setenv(builtVariable, directory)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "migrate:", err)
-			os.Exit(1)
-		}
-	}
-	lab.Main(m)
-}
+func TestMain(m *testing.M) { lab.MainBuilt(m, builtVariable, buildMetalLB) }
 
 // Hosts beside the nodes. What measures does nothing else.
 const (

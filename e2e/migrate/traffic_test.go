@@ -9,14 +9,12 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
 	"github.com/fairlead-lb/fairlead/e2e/measure"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/utils/ptr"
@@ -25,34 +23,14 @@ import (
 // makeService makes a Service whose only endpoint is the backend host.
 func (w *world) makeService(ctx context.Context, t *testing.T, name string, edit func(*corev1.Service)) {
 	t.Helper()
-	port := int32(lab.BackendPort)
-	s := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: corev1.ServiceSpec{
-			Type: corev1.ServiceTypeLoadBalancer, IPFamilyPolicy: ptr.To(corev1.IPFamilyPolicyPreferDualStack),
-			Ports: []corev1.ServicePort{{Name: "tcp", Port: 80, TargetPort: intOf(port)}},
-		},
-	}
+	s := lab.BackedService(name)
+	s.Spec.AllocateLoadBalancerNodePorts, s.Spec.IPFamilyPolicy = nil, ptr.To(corev1.IPFamilyPolicyPreferDualStack)
+	s.Spec.Ports = s.Spec.Ports[:1]
 	if edit != nil {
 		edit(s)
 	}
-	if _, err := w.Kubernetes.CoreV1().Services(namespace).Create(ctx, s, metav1.CreateOptions{}); err != nil {
+	if err := w.Expose(ctx, s, w.Client(backend)); err != nil {
 		t.Fatal(err)
-	}
-	host := w.Client(backend)
-	for family, address := range map[discoveryv1.AddressType]netip.Addr{discoveryv1.AddressTypeIPv4: host.V4, discoveryv1.AddressTypeIPv6: host.V6} {
-		slice := &discoveryv1.EndpointSlice{
-			ObjectMeta: metav1.ObjectMeta{
-				Name:   name + "-" + strings.ToLower(string(family)),
-				Labels: map[string]string{discoveryv1.LabelServiceName: name, discoveryv1.LabelManagedBy: "lab"},
-			},
-			AddressType: family,
-			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{address.String()}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)}}},
-			Ports:       []discoveryv1.EndpointPort{{Name: ptr.To("tcp"), Port: &port, Protocol: ptr.To(corev1.ProtocolTCP)}},
-		}
-		if _, err := w.Kubernetes.DiscoveryV1().EndpointSlices(namespace).Create(ctx, slice, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

@@ -214,7 +214,7 @@ func (w *world) badFiles(t *testing.T) (dir string) {
 		}
 	}
 	copied("gossip.key", "key")
-	copied("fairlead-speaker.kubeconfig", "speaker.kubeconfig")
+	copied("fairlead-speaker-node1.kubeconfig", "speaker.kubeconfig")
 	copied("fairlead-controller.kubeconfig", "controller.kubeconfig")
 	copied("fairlead-controller.kubeconfig", "elsewhere.kubeconfig", ":6443", ":6444")
 	copied("fairlead-controller.kubeconfig", "stranger.kubeconfig", "token: ", "token: x")

@@ -62,7 +62,7 @@ func (w *world) limitedSpeaker(t *testing.T, capabilities ...string) *lab.Proces
 		t.Fatal(err)
 	}
 	p := w.confine("limited-speaker", n.Host, 0, capabilities, build(t, "speaker"),
-		"--kubeconfig", filepath.Join(w.Directory, "fairlead-speaker.kubeconfig"), "--node-name", n.Name, "--restart-grace", "5s",
+		"--kubeconfig", filepath.Join(w.Directory, "fairlead-speaker-"+n.Name+".kubeconfig"), "--node-name", n.Name, "--restart-grace", "5s",
 		"--gossip-key-file", filepath.Join(w.Directory, "gossip.key"), "--load-balancer-class", speakersClass)
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -12,13 +12,8 @@ import (
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
 	"github.com/fairlead-lb/fairlead/e2e/measure"
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/utils/ptr"
 )
 
 const namespace = "default"
@@ -74,36 +69,7 @@ func (w *world) addresses(ctx context.Context, t *testing.T, names ...string) (l
 
 // makeService makes a Service whose only endpoint is the backend host, unless there is one of this name.
 func (w *world) makeService(ctx context.Context, name string) error {
-	port := int32(lab.BackendPort)
-	s := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: corev1.ServiceSpec{
-			Type: corev1.ServiceTypeLoadBalancer, AllocateLoadBalancerNodePorts: ptr.To(false),
-			IPFamilyPolicy: ptr.To(corev1.IPFamilyPolicyRequireDualStack),
-			Ports:          []corev1.ServicePort{{Name: "tcp", Port: 80, TargetPort: intstr.FromInt32(port)}},
-		},
-	}
-	if _, err := w.Kubernetes.CoreV1().Services(namespace).Create(ctx, s, metav1.CreateOptions{}); apierrors.IsAlreadyExists(err) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	host := w.Client(backend)
-	for family, address := range map[discoveryv1.AddressType]netip.Addr{discoveryv1.AddressTypeIPv4: host.V4, discoveryv1.AddressTypeIPv6: host.V6} {
-		slice := &discoveryv1.EndpointSlice{
-			ObjectMeta: metav1.ObjectMeta{
-				Name:   name + "-" + strings.ToLower(string(family)),
-				Labels: map[string]string{discoveryv1.LabelServiceName: name, discoveryv1.LabelManagedBy: "lab"},
-			},
-			AddressType: family,
-			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{address.String()}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)}}},
-			Ports:       []discoveryv1.EndpointPort{{Name: ptr.To("tcp"), Port: &port, Protocol: ptr.To(corev1.ProtocolTCP)}},
-		}
-		if _, err := w.Kubernetes.DiscoveryV1().EndpointSlices(namespace).Create(ctx, slice, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-			return err
-		}
-	}
-	return nil
+	return w.Expose(ctx, lab.BackedService(name), w.Client(backend))
 }
 
 // ask asks the segment once who has each address. An answer's Source is who gives it, its MAC who has the address.

@@ -8,9 +8,7 @@ package upgrade
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -21,19 +19,7 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/generated/clientset/versioned"
 )
 
-func TestMain(m *testing.M) {
-	if os.Getenv(builtVariable) == "" {
-		directory, err := buildPrevious()
-		if err == nil {
-			err = os.Setenv(builtVariable, directory)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "upgrade:", err)
-			os.Exit(1)
-		}
-	}
-	lab.Main(m)
-}
+func TestMain(m *testing.M) { lab.MainBuilt(m, builtVariable, buildPrevious) }
 
 // Hosts beside the nodes. What measures does nothing else.
 const (

@@ -167,6 +167,10 @@ func (c *routerCore) sort() {
 	c.sorted = slices.SortedFunc(maps.Values(c.routers), func(a, b *router) int { return strings.Compare(a.peers[0], b.peers[0]) })
 }
 
+// anew is after how many of its intervals a router that is Up may begin anew, without our discriminator. It need not be
+// as many as make it lost: what the late are granted would let a router wait that is back already.
+const anew = 2
+
 // receive takes in a datagram that came at a time that the kernel tells, or returns why it is dropped.
 func (c *routerCore) receive(a arrival, b []byte, at, now time.Time) (reason, error) {
 	if len(b) >= headerOctets && b[1]&flagAuth != 0 {
@@ -188,9 +192,15 @@ func (c *routerCore) receive(a arrival, b []byte, at, now time.Time) (reason, er
 		r.refusal = fmt.Errorf("packet of %s has TTL %d, less than %d", a.from, a.ttl, least)
 		return wrongTTL, r.refusal
 	}
+	arrived := c.arrived(at, now)
+	if k.your == 0 && r.session.state == Up && arrived.Sub(r.session.heard) < anew*r.session.accepted() {
+		// RFC 5880, section 6.8.6, would end the session, and anybody on the segment could, in the router's name: who does
+		// not hear us does not know our discriminator. Nor does a router that has begun anew, but it is not heard as before.
+		return unknown, fmt.Errorf("packet of %s says %s without the discriminator of the session, which is up and heard", a.from, k.state)
+	}
 	r.received++
 	before := r.session.state
-	r.session.receive(&k, c.arrived(at, now))
+	r.session.receive(&k, arrived)
 	if r.session.state != before {
 		c.hurry(now)
 	}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 )
 
 func nodeNames(n int) []string {
@@ -70,6 +71,38 @@ func TestWatchersSpread(t *testing.T) {
 		same := slices.Equal(Watchers(node, nodes, 2), Watchers(node, rest, 2))
 		if same == slices.Contains(watched, node) {
 			t.Errorf("watchers of %s: same %v", node, same)
+		}
+	}
+}
+
+// A node's sessions are chosen anew at each change of the members, and a third of them may change in a second.
+func TestWatchedOfManyIsCheap(t *testing.T) {
+	nodes := nodeNames(2_000)
+	least := time.Hour
+	for range 10 {
+		began := time.Now()
+		Watched(nodes[0], nodes, 2)
+		least = min(least, time.Since(began))
+	}
+	if least > 20*time.Millisecond { // 119 ms when each node's watchers were all found; 1 ms now
+		t.Errorf("it takes %v to find what one of %d nodes watches", least, len(nodes))
+	}
+}
+
+func TestWatchedAreThoseWhomOneIsAWatcherOf(t *testing.T) {
+	nodes := nodeNames(60)
+	for _, n := range []int{0, 1, 2, 3, 59, 60} {
+		for _, node := range append(nodes, "a stranger") {
+			var want []string
+			for _, other := range nodes {
+				if other != node && slices.Contains(Watchers(other, nodes, n), node) {
+					want = append(want, other)
+				}
+			}
+			slices.Sort(want)
+			if got := Watched(node, append(nodes, nodes[3]), n); !slices.Equal(got, want) {
+				t.Errorf("%s watches %v, and with %d watchers each is one of %v", node, got, n, want)
+			}
 		}
 	}
 }

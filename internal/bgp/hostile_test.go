@@ -65,7 +65,8 @@ func TestASlowRouterIsLookedAfterByOneTimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := bareSession()
 		s.link = &link{router: &open{}, relay: newRelay(Peer{}, nil, nil, nil, s.tally)}
-		s.link.relay.since.Store(time.Now().Add(-time.Second).UnixNano())
+		s.link.relay.writes(time.Now())
+		time.Sleep(time.Second)
 		for range 1000 {
 			time.Sleep(10 * time.Microsecond)
 			s.catchUp()

@@ -43,15 +43,17 @@ type relay struct {
 	// writing is held by who writes to the router; broken is true once a message was sent in part.
 	writing sync.Mutex
 	broken  bool
-	// since is when the write to the router began that has not ended yet, in Unix nanoseconds; 0 for none.
+	// since is when the write to the router began that has not ended yet, by the monotonic clock, in nanoseconds after
+	// began; 0 for none.
 	since atomic.Int64
+	began time.Time
 	done  chan struct{}
 }
 
 func newRelay(p Peer, router, server net.Conn, fromServer *bufio.Reader, t *tally) *relay {
 	return &relay{
 		router: router, server: server, fromServer: fromServer, tally: t,
-		talk: newConversation(p), done: make(chan struct{}),
+		talk: newConversation(p), done: make(chan struct{}), began: time.Now(),
 	}
 }
 
@@ -170,7 +172,7 @@ func (r *relay) send(b []byte, patience time.Duration) error {
 	if !r.set(r.router.SetWriteDeadline, time.Now().Add(patience)) {
 		return net.ErrClosed
 	}
-	r.since.Store(time.Now().UnixNano())
+	r.writes(time.Now())
 	_, err := r.router.Write(b)
 	r.since.Store(0)
 	if err != nil {
@@ -269,11 +271,14 @@ func (r *relay) due(now time.Time) (b []byte) {
 	return append(b[:len(b):len(b)], r.asked(now)...)
 }
 
+// writes notes that a write to the router begins.
+func (r *relay) writes(now time.Time) { r.since.Store(max(1, int64(now.Sub(r.began)))) }
+
 // stalled tells whether the router does not take in what it is sent. Then GoBGP is not to get more to send, since it
 // would keep all of it in memory.
 func (r *relay) stalled(now time.Time) bool {
 	since := r.since.Load()
-	return since != 0 && now.Sub(time.Unix(0, since)) > stallTime
+	return since != 0 && now.Sub(r.began)-time.Duration(since) > stallTime
 }
 
 func (r *relay) asked(now time.Time) []byte {

@@ -102,10 +102,17 @@ func (h *HTTP) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
+// exchange is how long a request may take to come, and an answer to be taken. Who is slow on purpose would keep a
+// connection and what serves it for ever otherwise: anybody who reaches the port, with nothing but patience. A stream and a
+// profile set a deadline of their own for what they write.
+const exchange = time.Minute
+
 func (h *HTTP) serve(ctx context.Context, flag string, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       exchange,
+		WriteTimeout:      exchange,
 		IdleTimeout:       2 * time.Minute, // longer than Prometheus' usual intervals
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),

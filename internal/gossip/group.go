@@ -75,6 +75,9 @@ const (
 	// speakers that start together share the addresses.
 	settle = 2 * time.Second
 
+	// streamTimeout is how long a stream may take as a whole.
+	streamTimeout = 2 * time.Second
+
 	probeInterval = 500 * time.Millisecond
 	// suspicionMult probe intervals pass between a failed probe and the verdict.
 	suspicionMult = 3
@@ -92,7 +95,7 @@ func New(c Config) (*Group, error) {
 	}
 	// The clock makes a speaker that starts anew outdo what is remembered of it at once. If the clock went
 	// back, it does so as soon as it has heard what is remembered.
-	g := &Group{config: c, table: newTable(c.Node, uint64(max(1, time.Now().UnixMilli()))), refute: make(chan struct{}, 1), seal: newSeal(c.Key)}
+	g := &Group{config: c, table: newTable(c.Node, firstVersion(time.Now())), refute: make(chan struct{}, 1), seal: newSeal(c.Key)}
 	g.queue = &memberlist.TransmitLimitedQueue{
 		RetransmitMult: 3,
 		NumNodes:       func() int { return max(1, len(g.Members())) },
@@ -121,9 +124,15 @@ func newNewer() prometheus.Counter {
 
 // Run takes part until ctx ends, then says good-bye.
 func (g *Group) Run(ctx context.Context) error {
-	list, err := memberlist.Create(g.memberlistConfig())
+	c := g.memberlistConfig()
+	door, err := g.newDoor(c)
 	if err != nil {
 		return fmt.Errorf("--gossip-port: %w", listenWords(netip.AddrPortFrom(g.config.Address, uint16(g.config.Port)), err))
+	}
+	c.Transport = door
+	list, err := memberlist.Create(c)
+	if err != nil {
+		return errors.Join(fmt.Errorf("taking part in gossip: %w", err), door.Shutdown())
 	}
 	g.list.Store(list)
 	began := time.Now()
@@ -209,13 +218,13 @@ func (g *Group) memberlistConfig() *memberlist.Config {
 	c.BindAddr, c.AdvertiseAddr = g.config.Address.String(), g.config.Address.String()
 	c.BindPort, c.AdvertisePort = g.config.Port, g.config.Port
 	c.SecretKey = key[:]
-	c.TCPTimeout = 2 * time.Second
+	c.TCPTimeout = streamTimeout
 	c.ProbeInterval, c.ProbeTimeout = probeInterval, probeInterval/2
 	c.SuspicionMult, c.SuspicionMaxTimeoutMult = suspicionMult, 2
 	c.GossipInterval = 100 * time.Millisecond
 	c.DeadNodeReclaimTime = time.Second // a node may come back with another address
 	c.EnableCompression = false         // small messages: it would only cost
-	c.Delegate, c.Events, c.Ping = delegate{g}, delegate{g}, delegate{g}
+	c.Delegate, c.Events, c.Ping, c.Alive = delegate{g}, delegate{g}, delegate{g}, delegate{g}
 	c.Logger = log.New(&logWriter{log: g.config.Log, warned: g.dropped.Inc}, "", 0)
 	return c
 }
@@ -485,6 +494,7 @@ func (d delegate) receive(b []byte) (fresh content) {
 		return content{}
 	}
 	d.hear()
+	d.dropped.Add(float64(c.believe(time.Now())))
 	if c.more {
 		d.newer.Inc()
 	}

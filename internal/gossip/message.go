@@ -6,6 +6,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/lb"
@@ -78,8 +79,7 @@ type offer struct {
 	Held    bool       `cbor:"4,keyasint,omitempty"`
 }
 
-// maxCount bounds what is believed of epochs and versions: they count takeovers and changes, and never get
-// there.
+// maxCount bounds what epochs and versions can be; limits.go bounds what is believed of them.
 const maxCount = 1 << 62
 
 // maxPenalty and maxTime bound a penalty: ten times what one can grow to, and the year 9999 in milliseconds.
@@ -200,5 +200,10 @@ func (s state) check() (lb.NodeState, error) {
 
 func isAddress(a netip.Addr) bool { return a.IsValid() && !a.Is4In6() && a.Zone() == "" }
 
-// isNodeName tells whether s can be the name of a Kubernetes Node, a DNS subdomain of at most 253 octets.
-func isNodeName(s string) bool { return s != "" && len(s) <= 253 }
+// isNodeName tells whether s can be the name of a Kubernetes Node, a DNS subdomain (RFC 1123) of at most 253 octets: what
+// goes into a log and a status cannot move a terminal's cursor.
+func isNodeName(s string) bool {
+	return s != "" && len(s) <= 253 && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.'
+	})
+}

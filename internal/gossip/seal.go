@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // sealOctets is what a seal adds to a message: HMAC-SHA256 (RFC 2104), truncated to 128 bits.
@@ -72,6 +73,7 @@ func (g *Group) Open(payload []byte) (beaten []netip.Addr, err error) {
 		g.dropped.Inc()
 		return nil, err
 	}
+	g.dropped.Add(float64(c.believe(time.Now())))
 	if c.more {
 		g.newer.Inc()
 	}

@@ -59,7 +59,8 @@ func (t *table) merge(c content) (fresh content, refuted bool) {
 		}
 	}
 	for _, x := range c.claims {
-		if x.Beats(t.claims[x.Address]) {
+		known, ok := t.claims[x.Address]
+		if (ok || len(t.claims) < maxClaims) && x.Beats(known) {
 			t.claims[x.Address] = x
 			t.news.Claims = append(t.news.Claims, x)
 			fresh.claims = append(fresh.claims, x)
@@ -82,6 +83,9 @@ func (t *table) mergeState(s lb.NodeState) (fresh bool) {
 		if ok {
 			t.outdo(s.Version)
 		}
+		return false
+	}
+	if !ok && len(t.states) >= maxNodes {
 		return false
 	}
 	t.states[s.Node] = s
@@ -114,7 +118,7 @@ func (t *table) mergeSuspicion(s lb.Suspicion) (fresh bool) {
 	if ok && s.Version < known.Version {
 		return false
 	}
-	if old, had := t.suspicions[s.Node]; had && !s.Replaces(old) {
+	if old, had := t.suspicions[s.Node]; had && !s.Replaces(old) || !had && len(t.suspicions) >= maxNodes {
 		return false
 	}
 	t.news.Suspicions = append(t.news.Suspicions, s)
@@ -215,6 +219,13 @@ func (t *table) all() (c content) {
 	}
 	c.claims = slices.Collect(maps.Values(t.claims))
 	return c
+}
+
+// admits tells whether there is room for a node.
+func (t *table) admits(node string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.alive[node] || len(t.alive) < maxNodes
 }
 
 // join notes that a node takes part. It is news once its state is known.

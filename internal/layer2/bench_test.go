@@ -13,7 +13,7 @@ import (
 // What one event costs one speaker, whatever else there is.
 func BenchmarkElection(b *testing.B) {
 	const addresses = 10_000
-	for _, nodes := range []int{3, 100, 500} {
+	for _, nodes := range []int{3, 100, 500, 2_000} {
 		size := fmt.Sprintf("nodes=%d/addresses=%d", nodes, addresses)
 		now := time.Unix(0, 0)
 		// settled returns an elector in a cluster at rest.

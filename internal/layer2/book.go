@@ -57,10 +57,10 @@ func (e *Elector) book(x *vip, owner string) {
 func (e *Elector) count(x *vip, node string) {
 	if x.counted != node {
 		if x.counted != "" {
-			e.loads[x.counted]--
+			*e.load(x.counted)--
 		}
 		if node != "" {
-			e.loads[node]++
+			*e.load(node)++
 		}
 		x.counted = node
 	}
@@ -69,4 +69,14 @@ func (e *Elector) count(x *vip, node string) {
 	} else {
 		delete(e.early, x.Address)
 	}
+}
+
+// load is how many addresses count for a node, also for one that is not known yet or no longer.
+func (e *Elector) load(node string) *int {
+	n := e.loads[node]
+	if n == nil {
+		n = new(int)
+		e.loads[node] = n
+	}
+	return n
 }

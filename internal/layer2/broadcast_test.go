@@ -118,3 +118,18 @@ func TestBroadcast(t *testing.T) {
 		t.Error("the kernel's drops are not counted")
 	}
 }
+
+// Where a third of 2,000 nodes is lost each of the others claims some addresses, at one time, and says so in a frame or
+// two; a few seconds later it says that its claims are confirmed.
+func TestClaimsOfAllHeirsAreRead(t *testing.T) {
+	now := time.Unix(0, 0)
+	b := bucket{rate: claimRate, size: claimBurst}
+	for range 2 {
+		for i := range 2 * 1_333 {
+			if wait := b.take(now); wait > 0 {
+				t.Fatalf("after %d frames reading waits for %v", i+1, wait)
+			}
+		}
+		now = now.Add(confirmAfter)
+	}
+}

@@ -53,6 +53,9 @@ func (e *Elector) choose(x *vip, now time.Time) string {
 
 // plan returns the node that is to own an address, whoever does.
 func (e *Elector) plan(x *vip, now time.Time) string {
+	if node, ok := e.fromField(x, now); ok {
+		return node
+	}
 	tier := e.best(x, now)
 	if len(tier) == 0 {
 		return ""
@@ -79,15 +82,18 @@ func pick(x *vip, tier []contender) string {
 	return tier[first].node // the least loaded node is below the bound
 }
 
-// bound is how many addresses a node of a tier may own at most: ceil(1.25 × the mean), in whole numbers, the
-// address that is to be placed included.
+// bound is how many addresses a node of a tier may own at most: a quarter above the mean, the address that is to be
+// placed included.
 func bound(tier []contender) int {
 	sum := 1
 	for i := range tier {
 		sum += tier[i].load
 	}
-	return (5*sum + 4*len(tier) - 1) / (4 * len(tier))
+	return boundOf(sum, len(tier))
 }
+
+// boundOf is ceil(1.25 × sum/nodes) in whole numbers.
+func boundOf(sum, nodes int) int { return (5*sum + 4*nodes - 1) / (4 * nodes) }
 
 // best returns the candidates of the best class, in no order. The result is good until the next call.
 func (e *Elector) best(x *vip, now time.Time) []contender {
@@ -120,7 +126,7 @@ func (e *Elector) assess(name string, n *node, x *vip, now time.Time) (r contend
 	if !ok {
 		return contender{}, false
 	}
-	r = contender{node: name, weight: weight, load: e.loads[name]}
+	r = contender{node: name, weight: weight, load: *n.load}
 	if x.counted == name {
 		r.load--
 	}

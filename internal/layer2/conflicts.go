@@ -27,6 +27,31 @@ type conflicts struct {
 	by         map[netip.Addr]*conflict
 	detecting  map[netip.Addr]*Change      // addresses that are asked for before they are announced
 	inheriting map[netip.Addr]*inheritance // those of them that another system has
+	met        map[string]*meeting         // other speakers that announced an address of this one's
+}
+
+// meeting is when it was last told of another speaker, and how often it was not since.
+type meeting struct {
+	told time.Time
+	kept int
+}
+
+// tellAgain is how often it is told of one speaker at most: anybody can speak in its name, as often as he likes.
+const tellAgain = time.Minute
+
+// meet takes note that another speaker announces an address of this one's. It tells whether that is to be told, and how
+// often it was not.
+func (c *conflicts) meet(node string, now time.Time) (kept int, tell bool) {
+	m := c.met[node]
+	if m != nil && now.Sub(m.told) < tellAgain {
+		m.kept++
+		return 0, false
+	}
+	if m != nil {
+		kept = m.kept
+	}
+	c.met[node] = &meeting{told: now}
+	return kept, true
 }
 
 type conflict struct {
@@ -37,6 +62,7 @@ type conflict struct {
 func newConflicts() conflicts {
 	return conflicts{
 		by: map[netip.Addr]*conflict{}, detecting: map[netip.Addr]*Change{}, inheriting: map[netip.Addr]*inheritance{},
+		met: map[string]*meeting{},
 	}
 }
 
@@ -112,7 +138,9 @@ func (e *Engine) contend(s Sighting, now time.Time) {
 	if node := e.byHardwareAddr[string(s.HardwareAddr)]; node != "" {
 		// Another speaker, which gossip has not told of our claim, or us of its: who is right hears it from the
 		// other on the segment, and the one that is wrong yields.
-		e.Log.Info("another speaker announces an address that this one answers for", "vip", s.Address, "node", node, "interface", s.Interface)
+		if more, told := e.conflicts.meet(node, now); told {
+			e.Log.Info("another speaker announces an address that this one answers for", "vip", s.Address, "node", node, "interface", s.Interface, "more", more)
+		}
 		e.broadcast([]netip.Addr{s.Address}, own.Interfaces)
 		e.reassert = append(e.reassert, assertion{s.Address, now.Add(settleTime)})
 		return

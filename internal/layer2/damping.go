@@ -50,7 +50,19 @@ func (p *penalty) add(now time.Time) {
 func (p *penalty) suppressed(now time.Time) bool { return now.Before(p.reuse) }
 
 // Penalize adds a loss to a node's penalty.
-func (e *Elector) Penalize(node string, now time.Time) { e.node(node).penalty.add(now) }
+func (e *Elector) Penalize(node string, now time.Time) { e.penalize(e.changing(node), now) }
+
+func (e *Elector) penalize(n *node, now time.Time) {
+	n.penalty.add(now)
+	e.mark(n)
+}
+
+// mark keeps book of who may be suppressed: few, of thousands.
+func (e *Elector) mark(n *node) {
+	if delete(e.flapping, n.name); !n.penalty.reuse.IsZero() {
+		e.flapping[n.name] = n
+	}
+}
 
 // Penalty returns what a node is to tell the others of its penalty.
 func (e *Elector) Penalty(node string) lb.Penalty {
@@ -71,7 +83,13 @@ func (e *Elector) SetPenalty(node string, said lb.Penalty, now time.Time) {
 		said.Reuse = most
 	}
 	if said.Reuse.After(n.penalty.reuse) || (said.Reuse.Equal(n.penalty.reuse) && said.At.After(n.penalty.at)) {
-		n.penalty = penalty{said.Value, said.At, said.Reuse}
+		// By the monotonic clock from here on: who sets this node's back does not make it longer.
+		heard := penalty{said.Value, now.Add(said.At.Sub(now)), said.Reuse}
+		if !said.Reuse.IsZero() {
+			heard.reuse = now.Add(said.Reuse.Sub(now))
+		}
+		e.changing(node).penalty = heard
+		e.mark(n)
 	}
 }
 
@@ -87,7 +105,7 @@ type Damped struct {
 // Damped returns the nodes that are suppressed now, sorted by name. A wake time of Decide tells when one is
 // so no longer.
 func (e *Elector) Damped(now time.Time) (list []Damped) {
-	for name, n := range e.nodes {
+	for name, n := range e.flapping {
 		if n.penalty.suppressed(now) {
 			list = append(list, Damped{name, n.penalty.figure(now), n.penalty.reuse})
 		}
@@ -98,9 +116,11 @@ func (e *Elector) Damped(now time.Time) (list []Damped) {
 
 // undamped returns when the next node is suppressed no longer; zero if none is.
 func (e *Elector) undamped(now time.Time) (next time.Time) {
-	for _, n := range e.nodes {
+	for name, n := range e.flapping {
 		if n.penalty.suppressed(now) {
 			next = sooner(next, n.penalty.reuse)
+		} else {
+			delete(e.flapping, name)
 		}
 	}
 	return next

@@ -63,7 +63,7 @@ type Elector struct {
 	// owned are the addresses by owner as far as this node knows, those that an owner is awaited for included.
 	owned map[string]map[netip.Addr]*vip
 	// loads are how many addresses count for each node; early are those that count for another than the owner.
-	loads map[string]int
+	loads map[string]*int
 	early map[netip.Addr]*vip
 	// left are the addresses that drained nodes keep because nobody else may own them.
 	left map[netip.Addr]*vip
@@ -99,8 +99,15 @@ type Elector struct {
 	blind    bool
 	// unheard is true while this node decides though no other speaker ever answered it.
 	unheard bool
-	// tier is choose's, kept for its memory.
-	tier []contender
+	// flapping are the nodes that were suppressed and may be so still. most and polled are majority's.
+	flapping     map[string]*node
+	most, polled bool
+	// fields are field's; tier is best's and key is field's, kept for their memory.
+	fields  map[string]*field
+	subnets map[netip.Prefix]bool
+	lengths []int
+	tier    []contender
+	key     []byte
 }
 
 // vip is a VIP and what became of it. There are as many as addresses on every node: what only few need is
@@ -150,7 +157,7 @@ func NewElector(self string) *Elector {
 		self: self, scopes: map[string]*Scope{}, nodes: map[string]*node{}, vips: map[netip.Addr]*vip{}, resting: map[string]bool{},
 		strays: map[netip.Addr]lb.Claim{}, owned: map[string]map[netip.Addr]*vip{},
 		ownerless: map[netip.Addr]*vip{}, left: map[netip.Addr]*vip{}, awaited: map[netip.Addr]*vip{}, waits: deadlines{after: patience}, hurries: deadlines{after: hurry},
-		loads: map[string]int{}, early: map[netip.Addr]*vip{},
+		loads: map[string]*int{}, early: map[netip.Addr]*vip{}, flapping: map[string]*node{}, fields: map[string]*field{},
 		ended: map[netip.Addr]time.Time{}, ends: deadlines{after: endAfter}, again: deadlines{after: patience},
 		offers: map[netip.Addr]lb.Offer{}, pending: deadlines{after: confirmAfter},
 	}
@@ -192,6 +199,7 @@ func (e *Elector) Foreign(address netip.Addr, foreign bool) {
 func (e *Elector) SetScope(s Scope) {
 	old := e.scopes[s.Name]
 	e.scopes[s.Name] = &s
+	clear(e.fields)
 	if old == nil || !slices.Equal(old.Interfaces, s.Interfaces) || old.Bind != s.Bind {
 		e.touchAll(func(x *vip) bool { return slices.Contains(x.Scopes, s.Name) })
 		return
@@ -207,6 +215,7 @@ func (e *Elector) SetScope(s Scope) {
 // RemoveScope removes a scope.
 func (e *Elector) RemoveScope(name string) {
 	delete(e.scopes, name)
+	clear(e.fields)
 	e.touchAll(func(x *vip) bool { return slices.Contains(x.Scopes, name) })
 }
 

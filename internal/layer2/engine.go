@@ -61,8 +61,9 @@ type Group interface {
 // Sessions are what notices at once that another speaker is heard no more.
 type Sessions interface {
 	Run(ctx context.Context) error
-	// SetMembers says who there is. Each is watched by few of the others.
-	SetMembers(map[string]netip.Addr)
+	// SetMembers says who there is, and who of them is lost, which gossip does not know yet. Each is watched by few of
+	// the others, and by as many that are not lost. It returns those that this node watches from now on.
+	SetMembers(members map[string]netip.Addr, lost func(string) bool) (fresh []string)
 	Status() (detection string, sessions []SessionStatus)
 }
 
@@ -434,7 +435,7 @@ func (e *Engine) takeIn(now time.Time) (changed bool) {
 		e.health.Unheard(name, now)
 	}
 	if len(news.Joined)+len(news.Left)+len(news.Lost) > 0 {
-		e.sessions.SetMembers(e.group.Addresses())
+		e.rewatch()
 	}
 	for _, c := range news.Claims {
 		e.elector.Hear(c)

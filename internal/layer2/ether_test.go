@@ -422,9 +422,9 @@ func (t *fakeTable) Open(payload []byte) (beaten []netip.Addr, err error) {
 
 type noSessions struct{}
 
-func (noSessions) Run(context.Context) error         { return nil }
-func (noSessions) SetMembers(map[string]netip.Addr)  {}
-func (noSessions) Status() (string, []SessionStatus) { return "", nil }
+func (noSessions) Run(context.Context) error                                    { return nil }
+func (noSessions) SetMembers(map[string]netip.Addr, func(string) bool) []string { return nil }
+func (noSessions) Status() (string, []SessionStatus)                            { return "", nil }
 
 type nothingBound struct{}
 

@@ -25,6 +25,8 @@ const (
 	lateAsks  = 10
 	// extension is how much longer a node rests whose speaker still answers on the segment.
 	extension = 5 * time.Second
+	// moreAsks are added to the questions to a node of which nothing speaks against it but its watchers' loss.
+	moreAsks = 3
 	// doubt is how long a node that is on no segment of ours, and so cannot be asked, has to contradict when
 	// gossip gives it up: twice the time that gossip takes to tell it and to bring its answer.
 	doubt = 150 * time.Millisecond
@@ -37,6 +39,7 @@ const (
 	heard     vital = iota
 	suspected       // it is heard no more; why is being found out
 	atRest          // only the speaker is gone, as when it restarts: the node's kernel answers
+	doubted         // it counts as heard, but who watched it is lost: its kernel is asked whether it is still there
 )
 
 // Health decides what became of speakers that are heard no more, by what is heard on the segment: whether
@@ -46,8 +49,9 @@ type Health struct {
 	// Grace is how long a node may rest.
 	Grace time.Duration
 
-	// peers are the others, but for those that were lost, until they are heard again.
-	peers map[string]*vitals
+	// peers are the others, but for those that were lost, until they are heard again; unwell are those of them that
+	// are not heard: of thousands there are few, and a look is to cost no more than they do.
+	peers, unwell map[string]*vitals
 	// heard is when anybody was heard last.
 	heard time.Time
 	// unlinked is true while this node has no interface to ask anybody on.
@@ -97,7 +101,7 @@ type Findings struct {
 
 // NewHealth returns a Health that knows nobody.
 func NewHealth(grace time.Duration) *Health {
-	return &Health{Grace: grace, peers: map[string]*vitals{}}
+	return &Health{Grace: grace, peers: map[string]*vitals{}, unwell: map[string]*vitals{}}
 }
 
 // Serves takes note of a node whose speaker is heard, and of the version of its state.
@@ -108,6 +112,7 @@ func (h *Health) Serves(node string, version uint64) {
 		h.peers[node] = p
 	}
 	*p = vitals{version: version, askable: p.askable}
+	delete(h.unwell, node)
 }
 
 // Linked takes note whether this node has an interface on a segment of others.
@@ -128,8 +133,9 @@ func (h *Health) Suspect(node string, version uint64, silent bool, now time.Time
 		return false
 	}
 	switch p.vital {
-	case heard:
+	case heard, doubted:
 		p.vital, p.since = suspected, now
+		h.unwell[node] = p
 		p.begin(now)
 	case atRest:
 		if silent && p.began.IsZero() {
@@ -156,6 +162,7 @@ func (h *Health) Leaves(node string, now time.Time) bool {
 		return false
 	}
 	p.vital, p.since, p.answered = atRest, now, now
+	h.unwell[node] = p
 	p.end()
 	return true
 }
@@ -193,7 +200,18 @@ func (h *Health) Heard(at time.Time) {
 // Miss takes note that this node's own session with a speaker is lost. It tells whether that is news.
 func (h *Health) Miss(node string, now time.Time) bool {
 	p := h.peers[node]
-	return p != nil && p.vital == heard && h.Suspect(node, p.version, false, now)
+	return p != nil && (p.vital == heard || p.vital == doubted) && h.Suspect(node, p.version, false, now)
+}
+
+// Doubt has a node's kernel asked whether it is still there: those that would have said so if not are lost themselves,
+// as with a rack, and gossip takes seconds. It makes no difference if the kernel answers.
+func (h *Health) Doubt(node string, now time.Time) {
+	if p := h.peers[node]; p != nil && p.vital == heard && p.askable {
+		p.vital, p.since = doubted, now
+		h.unwell[node] = p
+		p.begin(now)
+		p.late = moreAsks
+	}
 }
 
 // Resting tells whether a node rests.
@@ -205,21 +223,31 @@ func (h *Health) Resting(node string) bool {
 // Serving tells whether a node's speaker is heard, as far as is known.
 func (h *Health) Serving(node string) bool {
 	p := h.peers[node]
-	return p != nil && p.vital == heard
+	return p != nil && (p.vital == heard || p.vital == doubted)
 }
 
 // Decide settles what can be settled at this time. late is how much later than wanted this process looks.
 func (h *Health) Decide(now time.Time, late time.Duration) (f Findings) {
+	if len(h.unwell) == 0 {
+		return f
+	}
 	f.Detection, f.LastHeard = map[string]time.Duration{}, map[string]time.Time{}
-	for _, name := range slices.Sorted(maps.Keys(h.peers)) {
-		p := h.peers[name]
+	for _, name := range slices.Sorted(maps.Keys(h.unwell)) {
+		p := h.unwell[name]
 		switch {
 		case h.unlinked && !h.heard.After(p.since): // nor is there another way to them
-			f.Isolated = f.Isolated || p.vital != heard
+			f.Isolated = true
 		case p.vital == suspected:
 			h.decideSuspected(name, p, now, late, &f)
 		case p.vital == atRest:
 			h.decideResting(name, p, now, late, &f)
+		case p.answered.After(p.since): // it was doubted
+			p.vital = heard
+			p.end()
+			delete(h.unwell, name)
+		case h.exhausted(name, p, now, late, &f):
+			f.Silent = append(f.Silent, name)
+			h.lose(name, p, now, &f)
 		}
 	}
 	return f
@@ -284,7 +312,7 @@ func (h *Health) decideResting(name string, p *vitals, now time.Time, late time.
 		f.Query = append(f.Query, name)
 		f.wake(now.Add(2 * askInterval))
 	default:
-		delete(h.peers, name)
+		h.drop(name)
 		f.Gone = append(f.Gone, name)
 	}
 }
@@ -354,7 +382,12 @@ func (h *Health) lose(name string, p *vitals, now time.Time, f *Findings) {
 	f.Lost = append(f.Lost, name)
 	f.Detection[name] = now.Sub(p.since)
 	f.LastHeard[name] = p.lastHeard()
+	h.drop(name)
+}
+
+func (h *Health) drop(name string) {
 	delete(h.peers, name)
+	delete(h.unwell, name)
 }
 
 func (f *Findings) wake(at time.Time) {

@@ -12,6 +12,8 @@ const steadyAfter = 10 * time.Second
 
 // node is what the election knows of a node.
 type node struct {
+	name string
+	load *int // how many addresses count for it
 	// alive is true while the node's speaker takes part in gossip and serves.
 	alive bool
 	// resting marks a node whose speaker is gone while its kernel goes on forwarding: it keeps what it owns.
@@ -37,7 +39,7 @@ func (n *node) absent() bool { return n != nil && !n.alive && !n.resting }
 // Join takes note of a node whose speaker serves, and of its interfaces. It tells whether the speaker did not
 // take part before.
 func (e *Elector) Join(name string, interfaces []lb.Interface) (fresh bool) {
-	n := e.node(name)
+	n := e.changing(name)
 	fresh = !n.alive
 	e.unheard = e.unheard && name == e.self
 	n.alive, n.resting, n.lost, n.interfaces = true, false, false, interfaces
@@ -53,7 +55,7 @@ func (e *Elector) Rest(name string) {
 	if name == e.self {
 		return
 	}
-	n := e.node(name)
+	n := e.changing(name)
 	n.alive, n.resting, n.lost = false, true, false
 	e.resting[name] = true
 	e.touchNode(name)
@@ -63,14 +65,14 @@ func (e *Elector) Rest(name string) {
 // Part takes note of a node whose speaker serves no longer; lost if it was not heard to leave. A loss counts
 // as a flap.
 func (e *Elector) Part(name string, lost bool, now time.Time) {
-	n := e.node(name)
+	n := e.changing(name)
 	if lost && n.present() {
-		n.penalty.add(now)
+		e.penalize(n, now)
 	}
 	n.alive, n.resting, n.lost = false, false, lost
 	delete(e.resting, name)
 	if n.gone {
-		delete(e.nodes, name)
+		e.drop(name)
 	}
 	e.touchNode(name)
 	e.touchResting()
@@ -87,6 +89,7 @@ func (e *Elector) bar(name, reason string, drained bool) {
 	if n.barred == reason && n.drained == drained && !n.gone {
 		return
 	}
+	e.changing(name)
 	n.barred, n.drained, n.gone = reason, drained, false
 	e.touchNode(name)
 	e.touchUnsettled()
@@ -95,10 +98,10 @@ func (e *Elector) bar(name, reason string, drained bool) {
 // RemoveNode takes note that the cluster has no such node any more: it may own nothing, and it does not
 // count as lost.
 func (e *Elector) RemoveNode(name string) {
-	n := e.node(name)
+	n := e.changing(name)
 	n.gone, n.barred, n.drained, n.lost = true, "the cluster has no such node", false, false
 	if !n.alive {
-		delete(e.nodes, name)
+		e.drop(name)
 		delete(e.resting, name)
 	}
 	e.touchNode(name)
@@ -107,9 +110,21 @@ func (e *Elector) RemoveNode(name string) {
 
 func (e *Elector) node(name string) *node {
 	if e.nodes[name] == nil {
-		e.nodes[name] = &node{}
+		e.nodes[name] = &node{name: name, load: e.load(name)}
 	}
 	return e.nodes[name]
+}
+
+// changing returns a node of which something is about to change that counts for the majority or for candidates.
+func (e *Elector) changing(name string) *node {
+	e.polled = false
+	clear(e.fields)
+	return e.node(name)
+}
+
+func (e *Elector) drop(name string) {
+	delete(e.nodes, name)
+	delete(e.flapping, name)
 }
 
 // Unheard takes note that no other speaker answers although there are other nodes: it may be this node that
@@ -140,16 +155,21 @@ func (e *Elector) yields(now time.Time) bool {
 
 // majority tells whether this node sees more than half of the speakers that there are. A resting one counts
 // neither way: its node is there, but nothing is known of what it sees.
+//
+// Nodes are counted after one of them has changed, not at each look.
 func (e *Elector) majority() bool {
-	alive, lost := 0, 0
-	for _, n := range e.nodes {
-		if n.alive {
-			alive++
-		} else if n.lost {
-			lost++
+	if !e.polled {
+		alive, lost := 0, 0
+		for _, n := range e.nodes {
+			if n.alive {
+				alive++
+			} else if n.lost {
+				lost++
+			}
 		}
+		e.most, e.polled = alive > lost, true
 	}
-	return alive > lost && !e.unheard
+	return e.most && !e.unheard
 }
 
 // poll takes note whether this node sees a majority.

@@ -13,11 +13,13 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/lb"
 )
 
-// swarm runs many electors against each other over a model of our gossip, in virtual time. Packets take up to
-// 2 ms and one in a hundred is lost. A claim goes to all at once, by a broadcast frame, and, in a group of up
-// to 64, by gossip too. It goes on from node to node as memberlist spreads it: every 50 ms to three others, at
-// most what a packet holds, each claim a number of times that grows with the logarithm of the group's size.
-// Every 30 s a node exchanges all that it knows with another one.
+// swarm runs many electors against each other over a model of our gossip, in virtual time. What is real: each node's
+// Elector, whose choice of watchers (package bfd), what a message of package gossip takes, and at what pace claims on
+// the segment are read. The model: packets take up to 2 ms and one in a hundred is lost. A claim goes to all at once by
+// a broadcast frame, which is not passed on, and, in a group of up to 64, by a packet to each. By gossip it goes from
+// node to node as memberlist spreads it: every 100 ms to three others, at most what a packet holds, those sent least
+// first, each a number of times that grows with the logarithm of the group's size. Every 30 s, in large groups more
+// rarely, a node exchanges all that it knows with another one. Detection is modelled in cuts_of_many_test.go.
 type swarm struct {
 	t      testing.TB
 	rand   *rand.Rand
@@ -28,26 +30,31 @@ type swarm struct {
 	moves  map[netip.Addr]int
 	causes map[Cause]int
 	// since the last reset
-	packets, items, claims, offers int
+	packets, items, claims, offers, frames, dropped int
+	octets                                          float64
+	busy                                            time.Duration // in the electors
+
+	sizes sizes
+	// parted is who has lost whom, orphans are the lost whose watchers are lost too, with who watches them, in order.
+	parted  map[[2]string]bool
+	orphans map[string][]string
+	index   map[string]*simPeer
 }
 
 const (
-	gossipInterval = 50 * time.Millisecond
+	gossipInterval = 100 * time.Millisecond
 	gossipNodes    = 3
-	perPacket      = 25 // claims, of memberlist's 1,400 octets
 	directMembers  = 64
 	exchange       = 30 * time.Second
 )
 
-// detectionTime is how long it takes from the cut until a watcher's verdict is out: three intervals of 50 ms, and
-// the questions on the wire.
-const detectionTime = 150*time.Millisecond + 60*time.Millisecond
-
 type simPeer struct {
-	name  string
-	e     *Elector
-	queue []rumor
-	ticks bool
+	name   string
+	e      *Elector
+	queue  []rumor
+	ticks  bool
+	bucket bucket
+	knows  map[string]bool // of whose loss it was told
 }
 
 // rumor is what a node passes on: a claim, or the loss or the coming of a node.
@@ -64,27 +71,47 @@ func swarmAddress(i int) netip.Addr {
 
 var swarmSegment = []lb.Interface{{Name: "eth0", HardwareAddr: macOf("xx"), Prefixes: []netip.Prefix{netip.MustParsePrefix("198.18.0.0/15")}}}
 
-// newSwarm returns a swarm at rest, of nodes that know each other and all claims.
-func newSwarm(t testing.TB, nodes, addresses int) *swarm {
+// newSwarm returns a swarm at rest, of nodes that know each other and all claims. If some are doomed each elector has
+// their addresses alone, and counts the others': it decides the same (TestOnlyTheLostAddressesMatter), and 2,000 of them
+// fit into one machine.
+func newSwarm(t testing.TB, nodes, addresses int, doomed ...string) *swarm {
 	s := &swarm{
 		t: t, rand: rand.New(rand.NewPCG(1, 2)), now: time.Unix(0, 0),
 		down: map[string]bool{}, moves: map[netip.Addr]int{}, causes: map[Cause]int{},
+		sizes: sizesOf(t), parted: map[[2]string]bool{}, orphans: map[string][]string{}, index: map[string]*simPeer{},
 	}
 	first := crowd("", nodes, addresses)
+	scope := first.scopes["all"]
 	scopes := []string{"all"} // one for all, so that it does not count as the electors' memory
 	var vips []VIP
 	var claims []lb.Claim
+	loads := map[string]int{}
 	for i := range addresses {
 		a := swarmAddress(i)
+		if owner := first.ownerOf(a); len(doomed) > 0 && !slices.Contains(doomed, owner) {
+			loads[owner]++
+			continue
+		}
 		vips = append(vips, VIP{Address: a, Service: service(i), Scopes: scopes})
 		claims = append(claims, lb.Claim{Address: a, Node: first.ownerOf(a), Epoch: 1})
 	}
 	for i := range nodes {
-		s.add(i, nodes, vips, claims)
+		s.add(i, nodes, scope, vips, claims)
 		p := s.peers[i]
-		s.at(time.Duration(s.rand.Int64N(int64(exchange))), func() { s.exchange(p) })
+		for owner, n := range loads {
+			*p.e.load(owner) = n + *p.e.load(owner)
+		}
+		s.at(time.Duration(s.rand.Int64N(int64(s.exchangeEvery()))), func() { s.exchange(p) })
 	}
 	return s
+}
+
+// exchangeEvery is memberlist's PushPullInterval, as it grows with the group.
+func (s *swarm) exchangeEvery() time.Duration {
+	if n := float64(len(s.peers)); n > 32 {
+		return exchange * time.Duration(math.Ceil(math.Log2(n)-5)+1)
+	}
+	return exchange
 }
 
 // crowd returns an elector that has just chosen an owner for each address.
@@ -106,16 +133,21 @@ func crowd(self string, nodes, addresses int) *Elector {
 	return e
 }
 
-func nodeName(i int) string { return fmt.Sprintf("node-%03d", i) }
+func nodeName(i int) string { return fmt.Sprintf("node-%04d", i) }
 
-func (s *swarm) add(i, nodes int, vips []VIP, claims []lb.Claim) {
-	e := crowd(nodeName(i), nodes, 0)
+func (s *swarm) add(i, nodes int, scope *Scope, vips []VIP, claims []lb.Claim) {
+	e := NewElector(nodeName(i))
+	e.scopes[scope.Name] = scope // one for all
+	for i := range nodes {
+		e.Join(nodeName(i), swarmSegment)
+	}
 	for i := range vips {
 		e.SetVIP(vips[i])
 		e.Hear(claims[i])
 	}
 	e.Decide(s.now)
-	s.peers = append(s.peers, &simPeer{name: nodeName(i), e: e})
+	p := &simPeer{name: nodeName(i), e: e, bucket: bucket{rate: claimRate, size: claimBurst}, knows: map[string]bool{}}
+	s.peers, s.index[p.name] = append(s.peers, p), p
 }
 
 func (s *swarm) at(d time.Duration, do func()) { heap.Push(&s.events, event{s.now.Add(d), do}) }
@@ -137,7 +169,9 @@ func (s *swarm) run(d time.Duration, until func() bool) (took time.Duration) {
 }
 
 func (s *swarm) decide(p *simPeer) {
+	began := time.Now()
 	d := p.e.Decide(s.now)
+	s.busy += time.Since(began)
 	for _, c := range d.Changes {
 		if c.Claimed {
 			s.moves[c.Address]++
@@ -145,12 +179,14 @@ func (s *swarm) decide(p *simPeer) {
 		}
 	}
 	s.claims += len(d.Claims)
-	for chunk := range slices.Chunk(d.Claims, perPacket) {
-		s.packets, s.items = s.packets+1, s.items+len(chunk)
+	for chunk := range slices.Chunk(d.Claims, s.sizes.perFrame) {
+		list := rumors(chunk)
+		s.frames++
+		s.octets += s.sizes.frame(len(chunk))
 		for _, to := range s.peers {
-			s.deliver(to, rumors(chunk)) // the frame
+			s.hear(to, list)
 			if len(s.peers) <= directMembers {
-				s.send(to, rumors(chunk))
+				s.send(to, list)
 			}
 		}
 	}
@@ -167,6 +203,28 @@ func (s *swarm) decide(p *simPeer) {
 			}
 		})
 	}
+}
+
+// hear has a frame with claims heard at a node: at the pace at which they are read, with what the kernel keeps.
+func (s *swarm) hear(to *simPeer, list []rumor) {
+	const kept = 300 // frames, in socket's receiveBuffer
+	s.packet(to, func() {
+		wait := to.bucket.take(s.now)
+		if wait.Seconds()*to.bucket.rate > kept {
+			to.bucket.spent--
+			s.dropped++
+			return
+		}
+		s.at(wait, func() {
+			news := false
+			for _, r := range list {
+				news = s.tell(to, r) || news
+			}
+			if news && !s.down[to.name] {
+				s.decide(to)
+			}
+		})
+	})
 }
 
 func rumors(claims []lb.Claim) (list []rumor) {
@@ -197,7 +255,7 @@ func (s *swarm) tick(p *simPeer) {
 	limit := 3 * int(math.Ceil(math.Log10(float64(len(s.peers)+1))))
 	for range gossipNodes {
 		slices.SortStableFunc(p.queue, func(a, b rumor) int { return a.sent - b.sent })
-		n := min(perPacket, len(p.queue))
+		n := min(s.sizes.perPacket, len(p.queue))
 		s.send(s.peers[s.rand.IntN(len(s.peers))], slices.Clone(p.queue[:n]))
 		for i := range n {
 			p.queue[i].sent++
@@ -221,7 +279,7 @@ func (s *swarm) exchange(p *simPeer) {
 		s.decide(to)
 		s.decide(p)
 	}
-	s.at(exchange, func() { s.exchange(p) })
+	s.at(s.exchangeEvery(), func() { s.exchange(p) })
 }
 
 // packet has something arrive at a node, as a rule.
@@ -238,6 +296,7 @@ func (s *swarm) packet(to *simPeer, arrive func()) {
 
 func (s *swarm) send(to *simPeer, list []rumor) {
 	s.packets, s.items = s.packets+1, s.items+len(list)
+	s.octets += s.sizes.packet(len(list))
 	s.deliver(to, list)
 }
 
@@ -261,35 +320,13 @@ func (s *swarm) deliver(to *simPeer, list []rumor) {
 func (s *swarm) tell(p *simPeer, r rumor) bool {
 	switch {
 	case r.lost != "":
-		if n := p.e.nodes[r.lost]; n.lost {
-			return false
-		}
-		p.e.Part(r.lost, true, s.now)
+		return s.suspect(p, r.lost)
 	case r.joins != "":
 		return p.e.Join(r.joins, swarmSegment)
 	default:
 		before := p.e.claim(r.claim.Address)
 		p.e.Hear(r.claim)
 		return p.e.claim(r.claim.Address) != before
-	}
-	return true
-}
-
-// cut takes nodes down. Two watchers of each tell all others at once when they have found out.
-func (s *swarm) cut(names ...string) {
-	for _, name := range names {
-		s.down[name] = true
-	}
-	for _, name := range names {
-		for range 2 {
-			watcher := s.alive()
-			s.at(detectionTime+time.Duration(s.rand.Int64N(int64(gossipInterval))), func() {
-				for _, to := range s.peers {
-					s.send(to, []rumor{{lost: name}})
-				}
-				s.spread(watcher, []rumor{{lost: name}})
-			})
-		}
 	}
 }
 
@@ -302,7 +339,7 @@ func (s *swarm) alive() *simPeer {
 }
 
 func (s *swarm) reset() {
-	s.packets, s.items, s.claims, s.offers = 0, 0, 0, 0
+	s.packets, s.items, s.claims, s.offers, s.frames, s.dropped, s.octets, s.busy = 0, 0, 0, 0, 0, 0, 0, 0
 	clear(s.moves)
 	clear(s.causes)
 }

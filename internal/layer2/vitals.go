@@ -209,12 +209,23 @@ func (e *Engine) judge(now time.Time, late time.Duration) judgement {
 			e.group.Suspect(name, true, now.Sub(f.LastHeard[name])) // for it to hear when it is back, and those who suspected nothing
 		}
 	}
+	if len(f.Lost) > 0 {
+		for _, name := range e.rewatch() {
+			e.health.Doubt(name, now)
+			f.Wake = now
+		}
+	}
 	for _, name := range f.Gone {
 		e.Log.Warn("speaker did not come back", "node", name, "within", e.RestartGrace)
 		e.part(name, false, now)
 	}
 	e.forget()
 	return judgement{changed: len(f.Resting)+len(f.Lost)+len(f.Gone) > 0, wake: f.Wake}
+}
+
+// rewatch has those watched who take part. It returns whom this node watches from now on.
+func (e *Engine) rewatch() (fresh []string) {
+	return e.sessions.SetMembers(e.group.Addresses(), func(name string) bool { _, lost := e.lastHeard[name]; return lost })
 }
 
 func (e *Engine) ask(t Target) {
