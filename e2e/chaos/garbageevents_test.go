@@ -76,7 +76,7 @@ func asTheyWere(ctx context.Context, f *fleet.Fleet) error {
 	return nil
 }
 
-// editService changes what Fairlead does not read, a hundred times a second, and checks that nothing is written for it.
+// editService changes what Fairlead does not read, fifty times a second, and checks that nothing is written for it.
 func editService(ctx context.Context, f *fleet.Fleet, r *rand.Rand) error {
 	name := one(r, f.Layer2).Name
 	before, err := written(ctx, f)
@@ -89,7 +89,7 @@ func editService(ctx context.Context, f *fleet.Fleet, r *rand.Rand) error {
 			fmt.Appendf(nil, `{"metadata":{"annotations":{"garbage.example.com/edit":%s}}}`, value), metav1.PatchOptions{})
 		return err
 	}
-	err = pace(ctx, 100, func() error { edits++; return patch(fmt.Sprintf("\"%d\"", edits)) })
+	err = pace(ctx, 50, func() error { edits++; return patch(fmt.Sprintf("\"%d\"", edits)) })
 	err = errors.Join(err, patch("null"))
 	after, counted := written(context.WithoutCancel(ctx), f)
 	const most = 5
@@ -101,8 +101,8 @@ func editService(ctx context.Context, f *fleet.Fleet, r *rand.Rand) error {
 
 // written is how often the controllers have written into Services.
 func written(ctx context.Context, f *fleet.Fleet) (n float64, err error) {
-	for i := range f.Controllers {
-		_, page, err := f.CP.Page(ctx, lab.ControllerHTTPPort+i, "/metrics")
+	for i, p := range f.Controllers {
+		_, page, err := p.Host.Page(ctx, lab.ControllerHTTPPort+i, "/metrics")
 		if err != nil {
 			return 0, err
 		}
