@@ -143,7 +143,7 @@ func objectAttacks() []attack {
 			send: overwriteStatuses,
 		},
 		{
-			target: "API events", what: "a Service edited 100 times a second",
+			target: "API events", what: "a Service edited 50 times a second",
 			lasts: 10 * time.Second, short: 4 * time.Second,
 			send: editService,
 		},
