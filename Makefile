@@ -29,21 +29,23 @@ down: ## Stop the lab that `make up` started
 	@[ ! -x build/lab ] || build/lab down
 
 .PHONY: build
-build: ## Build the binaries into build/
+build: ## Build the binaries into build/ (RACE=1: with the race detector)
+	@$(if $(RACE),hack/need.sh gcc)
 	@echo "building Fairlead (some minutes the first time)"
 	@for path in cmd/controller cmd/speaker cmd/kubectl-fairlead e2e/cmd/lab; do \
-	  CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/$${path##*/} ./$$path; done
+	  CGO_ENABLED=$(if $(RACE),1,0) go build $(if $(RACE),-race) -trimpath -ldflags '$(LDFLAGS)' -o build/$${path##*/} ./$$path; done
 	@install -m 755 cmd/kubectl-fairlead/kubectl_complete-fairlead build/
 
 .PHONY: test
 test: verify test-unit test-e2e ## All: verify, unit, namespace and end-to-end tests (root)
 
 .PHONY: test-unit
-test-unit: ## Unit and namespace tests, with the race detector
+test-unit: ## Unit and namespace tests, with the race detector; a little fuzzing
 	hack/need.sh gcc
 	hack/vulncheck.sh
 	go vet ./...
 	go test -race -timeout 20m $(UNIT)
+	hack/fuzz.sh 2s
 	go -C hack/tools vet ./...
 	go -C hack/tools test ./...
 	go -C site vet ./...
@@ -116,8 +118,8 @@ site: ## The documentation's site, into build/site (builds Hugo the first time)
 	go -C site tool hugo --destination ../build/site --panicOnWarning --noBuildLock
 
 .PHONY: fuzz
-fuzz: ## Fuzz every parser and the allocator, FUZZTIME (30s) each
-	hack/fuzz.sh $(or $(FUZZTIME),30s)
+fuzz: ## Fuzz every parser and the allocator, FUZZTIME (30s) each; FUZZ=package or name for some
+	hack/fuzz.sh $(or $(FUZZTIME),30s) $(FUZZ)
 
 .PHONY: generate
 generate: ## Regenerate clients, CRDs, and the manifests from the chart

@@ -37,7 +37,7 @@ func TestIPAddressPoolTakesAddresses(t *testing.T) {
 		{"unique local and private addresses", `["10.0.0.0/8", "192.168.1.240-192.168.1.250", "fd00::/64"]`},
 		{"IPv4 link-local addresses", `["169.254.100.0/24"]`},
 		{"an IPv6 address with a dotted end", `["64:ff9b::198.51.100.7"]`},
-		{"the neighbours of refused ones", `["0.0.0.1", "126.255.255.255", "128.0.0.0", "223.255.255.255", "255.255.255.254", "::2", "fe7f::1", "fec0::1", "feff::1"]`},
+		{"the neighbours of refused ones", `["1.0.0.0", "126.255.255.255", "128.0.0.0", "223.255.255.255", "255.255.255.254", "::2", "fe7f::1", "fec0::1", "feff::1"]`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -135,7 +135,7 @@ func TestIPAddressPoolRefusesAddresses(t *testing.T) {
 		{
 			"the unspecified address",
 			`["0.0.0.0"]`,
-			[]string{`"0.0.0.0" has the unspecified address, 0.0.0.0, which no Service can have; leave it out`},
+			[]string{`"0.0.0.0" has addresses of "this network", 0.0.0.0/8, which no Service can have; leave them out`},
 		},
 		{
 			"the unspecified IPv6 address at the start of a range",
@@ -188,7 +188,7 @@ func TestIPAddressPoolRefusesAddresses(t *testing.T) {
 			"every IPv4 address, each reason by itself",
 			`["0.0.0.0/0"]`,
 			[]string{
-				`"0.0.0.0/0" has the unspecified address, 0.0.0.0, which no Service can have; leave it out`,
+				`"0.0.0.0/0" has addresses of "this network", 0.0.0.0/8, which no Service can have; leave them out`,
 				`"0.0.0.0/0" has loopback addresses, 127.0.0.0/8, which never leave a host; leave them out`,
 				`"0.0.0.0/0" has multicast addresses, 224.0.0.0/4, which no Service can have; leave them out`,
 				`"0.0.0.0/0" has the broadcast address, 255.255.255.255, which no Service can have; leave it out`,

@@ -77,7 +77,8 @@ func MainBuilt(m *testing.M, variable string, build func() (string, error)) {
 // binary again with the same arguments. Everything that is started there dies with the calling process,
 // even if that is killed. Signals reach the process inside; standard input, output and error are shared.
 //
-// It checks the machine first and builds the Kubernetes binary, since neither can be done inside.
+// It checks the machine first and builds the Kubernetes binary, since neither can be done inside. A data race in one of
+// the lab's programs makes a failure of a success.
 func Isolate(options Isolation, inside func() int) int {
 	switch os.Getenv(stageVariable) {
 	case stageInit:
@@ -87,7 +88,10 @@ func Isolate(options Isolation, inside func() int) int {
 		_ = os.Unsetenv(stageVariable)
 		syscall.CloseOnExec(listenerFD)
 		isolated = true
-		return inside()
+		if code := inside(); code != 0 || !raced.Load() {
+			return code
+		}
+		return raceStatus
 	}
 	code, err := runOutside(options)
 	if err != nil {

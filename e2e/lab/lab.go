@@ -227,7 +227,7 @@ func (l *Lab) Stop() {
 		if l.network != nil {
 			errs = append(errs, l.network.close())
 		}
-		errs = append(errs, l.keepLogs())
+		errs = append(errs, l.reportRaces(), l.keepLogs())
 		errs = append(errs, l.closeClientLogs(), l.EtcdDisk.close(), l.LogDisk.close(), os.RemoveAll(l.Directory))
 		if err := errors.Join(errs...); err != nil {
 			l.progress("stopping the lab: " + err.Error())

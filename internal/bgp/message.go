@@ -135,7 +135,7 @@ func isEndOfRIB(m message) (lb.Family, bool) {
 	if len(b) == 4 && b[0]|b[1]|b[2]|b[3] == 0 {
 		return lb.IPv4, true
 	}
-	if b[0]|b[1] != 0 || len(b) < 4 {
+	if len(b) < 4 || b[0]|b[1] != 0 {
 		return 0, false
 	}
 	a := b[4:]

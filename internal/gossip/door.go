@@ -55,11 +55,7 @@ func (g *Group) known(a netip.Addr) bool {
 	g.mu.Lock()
 	known := slices.Contains(g.peers, a)
 	g.mu.Unlock()
-	list := g.list.Load()
-	return known || list != nil && slices.ContainsFunc(list.Members(), func(n *memberlist.Node) bool {
-		at, _ := netip.AddrFromSlice(n.Addr)
-		return at.Unmap() == a
-	})
+	return known || slices.ContainsFunc(g.others(), func(n *memberlist.Node) bool { return addressOf(n) == a })
 }
 
 // keep lets streams in until the door is closed.

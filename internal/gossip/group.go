@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -52,6 +53,9 @@ type Group struct {
 
 	mu    sync.Mutex
 	peers []netip.Addr
+	// reached are the other members as they were when they joined: memberlist writes to its own values of them at any
+	// time, but for their name and address, and these change when a member joins anew only.
+	reached map[string]*memberlist.Node
 	// contact is when another speaker was last heard, silence when the last time ended in which none was, for
 	// so long that this one may have been taken for dead.
 	contact, silence time.Time
@@ -61,9 +65,11 @@ type Group struct {
 
 const (
 	// A message that goes out at once must fit a packet, beside memberlist's own overhead: an IPv6 address,
-	// an epoch, a flag and four keys take at most claimOctets beside the node's name.
+	// an epoch, two flags and five keys take at most claimOctets beside the node's name, and a Service's key
+	// keyOctets beside its names.
 	packetOctets = 1200
-	claimOctets  = 34
+	claimOctets  = 36
+	keyOctets    = 21
 	// In a larger group only gossip spreads claims: what a node sends must not grow with the group.
 	directMembers = 64
 	// Nodes that are missing are asked to join at this pace, a few at a time. Until the first answer all nodes
@@ -95,7 +101,10 @@ func New(c Config) (*Group, error) {
 	}
 	// The clock makes a speaker that starts anew outdo what is remembered of it at once. If the clock went
 	// back, it does so as soon as it has heard what is remembered.
-	g := &Group{config: c, table: newTable(c.Node, firstVersion(time.Now())), refute: make(chan struct{}, 1), seal: newSeal(c.Key)}
+	g := &Group{
+		config: c, table: newTable(c.Node, firstVersion(time.Now())), refute: make(chan struct{}, 1),
+		seal: newSeal(c.Key), reached: map[string]*memberlist.Node{},
+	}
 	g.queue = &memberlist.TransmitLimitedQueue{
 		RetransmitMult: 3,
 		NumNodes:       func() int { return max(1, len(g.Members())) },
@@ -199,7 +208,7 @@ func (g *Group) talk(ctx context.Context, list *memberlist.Memberlist) {
 			continue
 		case <-tick.C:
 		}
-		others := g.others(list)
+		others := g.others()
 		for _, n := range others[:min(wordTo, len(others))] {
 			if err := list.SendBestEffort(n, word); err != nil {
 				g.config.Log.Debug("gossip packet not sent", "node", n.Name, "error", err)
@@ -231,7 +240,7 @@ func (g *Group) memberlistConfig() *memberlist.Config {
 
 // search asks all nodes once, until one has answered.
 func (g *Group) search(ctx context.Context, list *memberlist.Memberlist) {
-	for some := range slices.Chunk(g.missing(list), searchAtOnce) {
+	for some := range slices.Chunk(g.missing(), searchAtOnce) {
 		if ctx.Err() != nil || g.ask(list, some) > 0 {
 			break
 		}
@@ -243,22 +252,27 @@ func (g *Group) search(ctx context.Context, list *memberlist.Memberlist) {
 // join asks some of the nodes that are missing. Speakers may run on some of the nodes only, and a partition
 // may last: it never gives up, and it asks but a few at a time. It returns how many are still missing.
 func (g *Group) join(list *memberlist.Memberlist) int {
-	missing := g.missing(list)
+	missing := g.missing()
 	return len(missing) - g.ask(list, missing[:min(joinAtOnce, len(missing))])
 }
 
 // missing returns the nodes that take no part, in random order.
-func (g *Group) missing(list *memberlist.Memberlist) []netip.Addr {
+func (g *Group) missing() []netip.Addr {
 	g.mu.Lock()
-	missing := slices.Clone(g.peers)
-	g.mu.Unlock()
-	for _, n := range list.Members() {
-		if a, ok := netip.AddrFromSlice(n.Addr); ok {
-			missing = slices.DeleteFunc(missing, func(p netip.Addr) bool { return p == a.Unmap() })
-		}
+	there := map[netip.Addr]bool{}
+	for _, n := range g.reached {
+		there[addressOf(n)] = true
 	}
+	missing := slices.DeleteFunc(slices.Clone(g.peers), func(p netip.Addr) bool { return there[p] })
+	g.mu.Unlock()
 	rand.Shuffle(len(missing), func(i, j int) { missing[i], missing[j] = missing[j], missing[i] })
 	return missing
+}
+
+// addressOf returns where a member is reached.
+func addressOf(n *memberlist.Node) netip.Addr {
+	a, _ := netip.AddrFromSlice(n.Addr)
+	return a.Unmap()
 }
 
 // ask asks nodes to join, all at once, and returns how many did.
@@ -306,7 +320,7 @@ func (g *Group) SetState(s lb.NodeState) { g.broadcastState(g.table.setSelf(s)) 
 func (g *Group) Publish(claims []lb.Claim) {
 	claims = g.table.publish(claims)
 	list := g.list.Load()
-	for chunk := range slices.Chunk(claims, packetOctets/(claimOctets+len(g.config.Node))) {
+	for _, chunk := range inMessages(claims, packetOctets) {
 		if message, err := encode(content{claims: chunk}); err == nil && list != nil && list.NumMembers() <= directMembers {
 			g.send(list, message)
 		}
@@ -333,7 +347,7 @@ func (g *Group) Suspect(node string, silent bool, unheard time.Duration) {
 	}
 	if list := g.list.Load(); list != nil {
 		// A loss is rare and has to be known at once, but it is many nodes' at times.
-		others := g.others(list)
+		others := g.others()
 		g.sendTo(list, message, others[:min(directMembers, len(others))])
 	}
 	g.queue.QueueBroadcast(broadcast{"suspicion " + node, message})
@@ -348,7 +362,7 @@ func (g *Group) Offer(offers []lb.Offer) {
 	if list == nil {
 		return
 	}
-	for _, n := range g.others(list) {
+	for _, n := range g.others() {
 		mine := slices.DeleteFunc(slices.Clone(offers), func(o lb.Offer) bool { return o.To != n.Name })
 		for chunk := range slices.Chunk(mine, packetOctets/(claimOctets+len(n.Name))) {
 			if message, err := encode(content{offers: chunk}); err == nil {
@@ -366,12 +380,10 @@ func (g *Group) Refresh() bool {
 		return false
 	}
 	var addresses []netip.Addr
-	for _, n := range g.others(list) {
-		if a, ok := netip.AddrFromSlice(n.Addr); ok {
-			addresses = append(addresses, a.Unmap())
-		}
+	for _, n := range g.others() {
+		addresses = append(addresses, addressOf(n))
 	}
-	addresses = append(addresses, g.missing(list)...)
+	addresses = append(addresses, g.missing()...)
 	addresses = addresses[:min(joinAtOnce, len(addresses))]
 	answers := make(chan bool, len(addresses))
 	for _, a := range addresses {
@@ -388,11 +400,9 @@ func (g *Group) Refresh() bool {
 // Addresses returns where the other members are reached.
 func (g *Group) Addresses() map[string]netip.Addr {
 	addresses := map[string]netip.Addr{}
-	if list := g.list.Load(); list != nil {
-		for _, n := range g.others(list) {
-			if a, ok := netip.AddrFromSlice(n.Addr); ok {
-				addresses[n.Name] = a.Unmap()
-			}
+	if g.list.Load() != nil {
+		for _, n := range g.others() {
+			addresses[n.Name] = addressOf(n)
 		}
 	}
 	return addresses
@@ -412,7 +422,7 @@ func (g *Group) broadcastState(s lb.NodeState) {
 	case list != nil: // before Run, joining tells everything
 		// Gossip has no place for what does not fit a packet. The rest of a large group hears of it by the
 		// regular exchange of everything.
-		others := g.others(list)
+		others := g.others()
 		for _, n := range others[:min(directMembers, len(others))] {
 			// The caller does not wait, as it would for TCP's timeout of each that was cut off just now.
 			go func() {
@@ -425,15 +435,17 @@ func (g *Group) broadcastState(s lb.NodeState) {
 }
 
 // others returns the other members, in random order.
-func (g *Group) others(list *memberlist.Memberlist) []*memberlist.Node {
-	others := slices.DeleteFunc(list.Members(), func(n *memberlist.Node) bool { return n.Name == g.config.Node })
+func (g *Group) others() []*memberlist.Node {
+	g.mu.Lock()
+	others := slices.Collect(maps.Values(g.reached))
+	g.mu.Unlock()
 	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
 	return others
 }
 
 // send tells all members at once, by one packet each.
 func (g *Group) send(list *memberlist.Memberlist, message []byte) {
-	g.sendTo(list, message, g.others(list))
+	g.sendTo(list, message, g.others())
 }
 
 func (g *Group) sendTo(list *memberlist.Memberlist, message []byte, nodes []*memberlist.Node) {
@@ -535,6 +547,13 @@ func (d delegate) passOn(fresh content) {
 }
 
 func (d delegate) NotifyJoin(n *memberlist.Node) {
+	if n.Name != d.config.Node {
+		member := *n
+		member.Addr, member.Meta = slices.Clone(n.Addr), nil
+		d.mu.Lock()
+		d.reached[n.Name] = &member
+		d.mu.Unlock()
+	}
 	d.table.join(n.Name)
 	d.config.Kick()
 }
@@ -547,6 +566,9 @@ func (d delegate) NotifyPingComplete(*memberlist.Node, time.Duration, []byte) { 
 func (d delegate) NotifyUpdate(*memberlist.Node) {}
 
 func (d delegate) NotifyLeave(n *memberlist.Node) {
+	d.mu.Lock()
+	delete(d.reached, n.Name)
+	d.mu.Unlock()
 	d.table.part(n.Name)
 	d.config.Kick()
 }

@@ -227,41 +227,66 @@ func TestEncoding(t *testing.T) {
 	if err != nil || fmt.Sprint(c.states) != fmt.Sprint(states) || !slices.Equal(c.claims, claims) || !slices.Equal(c.suspicions, suspicions) || !slices.Equal(c.offers, offers) {
 		t.Errorf("decoded %+v %v", c, err)
 	}
-	// a claim fits what Publish reckons with
-	worst, _ := encode(content{claims: []lb.Claim{{Address: netip.MustParseAddr("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"), Node: "n1", Epoch: maxCount, Standing: lb.Provisional}}})
-	if len(worst)-4 > claimOctets+len("n1") {
-		t.Errorf("a claim takes %d octets", len(worst)-4)
+}
+
+// What is said of claims at once fits a packet, whatever their names are, and all is said.
+func TestClaimsFitPackets(t *testing.T) {
+	long := strings.Repeat("n", 253)
+	for _, c := range []lb.Claim{
+		{Node: "n1"}, {Node: long}, {Node: long, Asking: true, Standing: lb.Provisional}, {Of: lb.Key{Namespace: "default", Name: "web"}},
+		{Of: lb.Key{Namespace: long[:63], Name: long}},
+	} {
+		var claims []lb.Claim
+		for a := netip.MustParseAddr("2001:db8::"); len(claims) < 100; a = a.Next() {
+			c.Address, c.Epoch = a, maxCount
+			claims = append(claims, c)
+		}
+		said := 0
+		for _, list := range inMessages(claims, packetOctets) {
+			b, err := encode(content{claims: list})
+			if said += len(list); err != nil || len(b) > packetOctets {
+				t.Errorf("%d like %+v take %d octets, %v", len(list), c, len(b), err)
+			}
+		}
+		if said != len(claims) {
+			t.Errorf("%d of %d are said", said, len(claims))
+		}
 	}
 }
 
-func FuzzDecode(f *testing.F) {
-	good, _ := encode(content{
-		states:     []lb.NodeState{{Node: "n1", Interfaces: []lb.Interface{{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")}}}}},
-		claims:     []lb.Claim{{Address: netip.MustParseAddr("2001:db8::9"), Node: "n1", Epoch: 1}},
-		suspicions: []lb.Suspicion{{Node: "n0", Version: 7}, {Node: "n1", Version: 7, Silent: true}},
-		offers:     []lb.Offer{{Address: netip.MustParseAddr("2001:db8::9"), To: "n0", Epoch: 1}},
-	})
-	f.Add(good)
-	f.Add([]byte{})
-	f.Add([]byte{0xa1, 0x02, 0x81, 0xa1, 0x01, 0x44, 1, 2, 3, 4})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		said, err := decode(b)
-		if err != nil {
-			return
-		}
-		tab := newTable("n0", 1)
-		tab.merge(said)
-		for _, c := range said.claims {
-			if !c.Address.IsValid() || c.Epoch > maxCount {
-				t.Errorf("believed %+v", c)
+// memberlist hands out its own values, and writes to them whenever a member says that it is alive: what is read of
+// them beside it is for the race detector to find.
+func TestMembersAreReadWhileTheyChange(t *testing.T) {
+	port := freePort(t)
+	a := start(t, 1, port, "k", loopback(2))
+	b := start(t, 2, port, "k", loopback(1))
+	a.await(t, "n2", joined("n2"))
+	b.await(t, "n1", joined("n1"))
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		for range 20 {
+			if err := b.list.Load().UpdateNode(10 * time.Second); err != nil { // says that it is alive
+				t.Error(err)
+				return
 			}
 		}
-		again, err := encode(tab.all())
-		if err != nil {
-			t.Fatal(err)
+	}()
+	for read := false; !read; {
+		select {
+		case <-said:
+			read = true
+		default:
 		}
-		if _, err := decode(again); err != nil {
-			t.Errorf("what was merged cannot be read again: %v", err)
+		if at := a.Addresses()["n2"]; at != loopback(2) {
+			t.Fatalf("n2 is at %s", at)
 		}
-	})
+		if missing := a.missing(); len(missing) > 0 {
+			t.Fatalf("misses %s", missing)
+		}
+		a.Publish([]lb.Claim{{Address: loopback(3), Node: "n1", Epoch: 1}})
+		a.SetState(lb.NodeState{})
+		a.Suspect("n2", false, 0)
+		time.Sleep(time.Millisecond) // or there is no processor left for memberlist to say it on
+	}
 }

@@ -148,7 +148,7 @@ func decode(b []byte) (c content, err error) {
 		if !isAddress(x.Address) {
 			return content{}, errors.New("a gossip message has a claim without a valid address")
 		}
-		if x.Epoch > maxCount || x.Standing > lb.Provisional || (x.Node != "" && !isNodeName(x.Node)) {
+		if x.Epoch > maxCount || x.Standing > lb.Provisional || (x.Node != "" && !isNodeName(x.Node)) || !isKey(x.Of) {
 			return content{}, fmt.Errorf("a gossip message has an impossible claim to %s", x.Address)
 		}
 		c.claims = append(c.claims, lb.Claim(x))
@@ -206,4 +206,31 @@ func isNodeName(s string) bool {
 	return s != "" && len(s) <= 253 && !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.'
 	})
+}
+
+// isKey tells whether k can name a Service, or names none.
+func isKey(k lb.Key) bool { return len(k.Namespace) <= 63 && len(k.Name) <= 253 }
+
+// inMessages cuts claims into lists whose messages have at most so many octets.
+func inMessages(claims []lb.Claim, octets int) (lists [][]lb.Claim) {
+	const empty = 8 // the message around them
+	for len(claims) > 0 {
+		n, size := 0, empty
+		for n < len(claims) && (n == 0 || size+sizeOf(claims[n]) <= octets) {
+			size += sizeOf(claims[n])
+			n++
+		}
+		lists = append(lists, claims[:n])
+		claims = claims[n:]
+	}
+	return lists
+}
+
+// sizeOf is what a claim takes of a message at most.
+func sizeOf(c lb.Claim) int {
+	size := claimOctets + len(c.Node)
+	if c.Of != (lb.Key{}) {
+		size += keyOctets + len(c.Of.Namespace) + len(c.Of.Name)
+	}
+	return size
 }

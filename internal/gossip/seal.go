@@ -45,18 +45,10 @@ func (s seal) open(payload []byte) ([]byte, error) {
 // Seal returns the claims that count for these addresses as payloads of at most octets each, for speakers
 // that hear them by another way than gossip. Nobody without the key can make one.
 func (g *Group) Seal(addresses []netip.Addr, octets int) (payloads [][]byte) {
-	claims := g.table.claimsTo(addresses)
-	for len(claims) > 0 {
-		n, size := 0, sealOctets+8
-		for n < len(claims) && size+claimOctets+len(claims[n].Node) <= octets {
-			size += claimOctets + len(claims[n].Node)
-			n++
-		}
-		n = max(1, n)
-		if message, err := encode(content{claims: claims[:n]}); err == nil && len(message)+sealOctets <= octets {
+	for _, claims := range inMessages(g.table.claimsTo(addresses), octets-sealOctets) {
+		if message, err := encode(content{claims: claims}); err == nil && len(message)+sealOctets <= octets {
 			payloads = append(payloads, g.seal.close(message))
 		}
-		claims = claims[n:]
 	}
 	return payloads
 }

@@ -115,7 +115,7 @@ func TestWhatALaterReleaseSays(t *testing.T) {
 }
 
 // newcomer is a group in which nobody has said anything yet.
-func newcomer(t *testing.T) *Group {
+func newcomer(t testing.TB) *Group {
 	t.Helper()
 	g, err := New(Config{Node: "n0", Address: loopback(1), Key: []byte("secret\n"), Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Kick: func() {}})
 	if err != nil {
@@ -124,7 +124,7 @@ func newcomer(t *testing.T) *Group {
 	return g
 }
 
-func octets(t *testing.T, text string) []byte {
+func octets(t testing.TB, text string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(text)
 	if err != nil {

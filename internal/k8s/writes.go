@@ -85,6 +85,9 @@ var (
 	metadataOnly = []string{"application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"}
 )
 
+// longestWait is what is waited for at most when the API server asks for patience, in seconds: ctx ends sooner.
+const longestWait = 3600
+
 // send carries out a request. Its errors are those of client-go. When the API server asks for patience it
 // gets it, as long as ctx lasts.
 func (w *writes) send(ctx context.Context, method, path string, contentType []string, body []byte) error {
@@ -124,6 +127,7 @@ func (w *writes) try(ctx context.Context, method, path string, contentType []str
 	}
 	text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
+	seconds = min(max(seconds, 0), longestWait) // a proxy's may be anything, and too large for a time.Duration
 	if response.StatusCode != http.StatusTooManyRequests && response.StatusCode < http.StatusInternalServerError {
 		seconds = 0
 	}

@@ -2,6 +2,7 @@ package k8s
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -36,6 +37,9 @@ func writing(answers ...answer) (c *Cluster, requests *[]string) {
 		if a.retryAfter != "" {
 			header.Set("Retry-After", a.retryAfter)
 		}
+		if len(*requests) > 1000 { // no time passes between them
+			return nil, errors.New("asked again and again")
+		}
 		return &http.Response{StatusCode: a.code, Header: header, Body: io.NopCloser(strings.NewReader(a.body))}, err
 	})
 	server := &url.URL{Scheme: "https", Host: "192.0.2.10:6443", Path: "/prefix/"}
@@ -50,6 +54,7 @@ func TestPatchServiceStatus(t *testing.T) {
 	}
 	busy := refusal(429, metav1.StatusReasonTooManyRequests)
 	busy.retryAfter = "1"
+	nonsense := func(retryAfter string) answer { return answer{429, retryAfter, busy.body} }
 	written := answer{code: 200, body: `{"kind":"PartialObjectMetadata"}`}
 	tests := []struct {
 		name    string
@@ -63,6 +68,10 @@ func TestPatchServiceStatus(t *testing.T) {
 		{name: "gone", answers: []answer{refusal(404, metav1.StatusReasonNotFound)}, is: apierrors.IsNotFound, tries: 1},
 		{name: "asked for patience", answers: []answer{busy, busy, written}, tries: 3, took: 2 * time.Second},
 		{name: "asked for more patience than there is", answers: []answer{busy}, is: apierrors.IsTooManyRequests, tries: 4, took: 3500 * time.Millisecond},
+		{name: "asked for no patience at all", answers: []answer{nonsense("-1")}, is: apierrors.IsTooManyRequests, tries: 1},
+		{name: "asked for patience in words", answers: []answer{nonsense("Sat, 21 Nov 2026 22:00:00 GMT")}, is: apierrors.IsTooManyRequests, tries: 1},
+		{name: "asked for more patience than time has", answers: []answer{nonsense("9223372036854775807")}, is: apierrors.IsTooManyRequests, tries: 1,
+			took: 3500 * time.Millisecond},
 		{name: "a proxy answers in its own words", answers: []answer{{code: 502, body: "<html>"}}, is: Answered, tries: 1},
 	}
 	for _, tt := range tests {

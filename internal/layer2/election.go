@@ -204,7 +204,7 @@ func (e *Elector) SetScope(s Scope) {
 		e.touchAll(func(x *vip) bool { return slices.Contains(x.Scopes, s.Name) })
 		return
 	}
-	for name := range old.Nodes {
+	for _, name := range slices.Sorted(maps.Keys(old.Nodes)) { // in one order, as all that touchSorted does
 		if !s.Nodes[name] {
 			e.touchNode(name)
 		}

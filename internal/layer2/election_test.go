@@ -465,3 +465,30 @@ func TestOrderOfNewsMakesNoDifference(t *testing.T) {
 		}
 	}
 }
+
+// Speakers that hear of addresses in one order choose owners for them in one order: what an advertisement that selects
+// other nodes puts in question too comes up alike for all.
+func TestAnAdvertisementsEditComesUpInOneOrder(t *testing.T) {
+	at := time.Unix(0, 0)
+	names := []string{"a", "b", "c", "d", "e", "f"}
+	var first []netip.Addr
+	for range 20 {
+		e := NewElector("")
+		e.SetScope(everywhere(names...))
+		for _, n := range names {
+			e.Join(n, segment)
+		}
+		for i := range 24 {
+			e.SetVIP(VIP{Address: address(i + 1), Service: service(i), Scopes: []string{"all"}})
+			e.Hear(lb.Claim{Address: address(i + 1), Node: names[i%6], Epoch: 1})
+		}
+		e.Decide(at)
+		e.SetScope(everywhere("f"))
+		if first == nil {
+			first = slices.Clone(e.queue)
+		}
+		if !slices.Equal(e.queue, first) || len(first) != 20 {
+			t.Fatalf("comes up as %v, and as %v", first, e.queue)
+		}
+	}
+}

@@ -38,15 +38,17 @@ const (
 )
 
 // Beats tells whether c counts rather than other: the higher epoch does, then the surer standing, then the
-// higher rank, then that its node answers. A claim never beats itself.
+// higher rank, then that its node answers. Of two that differ one beats the other; a claim never beats itself.
 func (c Claim) Beats(other Claim) bool {
 	switch {
 	case c.Epoch != other.Epoch:
 		return c.Epoch > other.Epoch
 	case c.Standing != other.Standing:
 		return c.Standing < other.Standing
+	case c.Node == other.Node && c.Asking != other.Asking:
+		return other.Asking
 	case c.Node == other.Node:
-		return other.Asking && !c.Asking
+		return c.Of.Less(other.Of) // two have let go of it at once, for Services of their own
 	case c.Node == "":
 		return false
 	case other.Node == "":

@@ -45,7 +45,9 @@ func TestReportPrintsNoControlCharacters(t *testing.T) {
 		}
 		for what, text := range map[string]string{"report": report.String(), "objects": objects.String()} {
 			// YAML escapes what is a control character, and leaves the direction of writing as it is: it is data.
-			if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && (unicode.IsControl(r) || what == "report" && !unicode.IsPrint(r)) }); i >= 0 {
+			if i := strings.IndexFunc(text, func(r rune) bool {
+				return r != '\n' && (unicode.IsControl(r) || what == "report" && !unicode.IsPrint(r))
+			}); i >= 0 {
 				t.Errorf("%v: the %s prints %q", system, what, text[max(0, i-60):min(len(text), i+60)])
 			}
 		}
