@@ -35,12 +35,19 @@ func TestDiskFull(t *testing.T) {
 
 func TestSpareDescriptors(t *testing.T) {
 	ctx, l := sharedLab(t)
-	// The shell has descriptors with gaps between them, opens one more each 5 ms, and goes on when it cannot.
-	p := l.Program("opening", l.CP, "/bin/bash", "bash", "-c", "exec 7<&0 9<&0; for i in {1..500}; do exec {x}</dev/null || echo full; sleep 0.005; done")
+	// The shell has descriptors with gaps between their numbers, opens one more each 5 ms, and goes on when it cannot.
+	p := l.Program("opening", l.CP, "/bin/bash", "bash", "-c",
+		"exec 7<&0 9<&0 {x}<&0 {x}<&0; echo ready; for i in {1..500}; do exec {x}</dev/null || echo full; sleep 0.005; done")
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.Kill() })
+	if err := wait(ctx, "the shell to begin", func(context.Context) (bool, error) {
+		log, err := p.Log()
+		return strings.Contains(log, "ready"), err
+	}); err != nil {
+		t.Fatal(err)
+	}
 	end, err := p.SpareDescriptors(5)
 	if err != nil {
 		t.Fatal(err)

@@ -356,10 +356,11 @@ func (e *Engine) look(now time.Time, patient bool) (next time.Time) {
 // thaw notices that this process was frozen: others may have taken over what it still takes for its own. It
 // answers nothing until it has heard from one of them, or found nobody.
 func (e *Engine) thaw(now time.Time) {
-	// The wall clock goes on where the monotonic one stands still, as while a virtual machine is suspended. If
-	// it was only set, nothing is lost but a moment.
-	gap := max(now.Sub(e.looked), now.Round(0).Sub(e.looked.Round(0)))
-	if e.looked.IsZero() || gap <= pulse*3/2 {
+	if e.looked.IsZero() {
+		return
+	}
+	gap, why := absence(e.looked, now)
+	if gap <= pulse*3/2 {
 		return
 	}
 	// Others may have taken over: not to be contested, if it turns out so.
@@ -368,7 +369,18 @@ func (e *Engine) thaw(now time.Time) {
 		return
 	}
 	e.Metrics.frozen.Inc()
-	e.freshen(now, fmt.Sprintf("this process did not run for %s", gap.Round(time.Millisecond)))
+	e.freshen(now, why)
+}
+
+// absence is for how long this node may not have been there between two times, and why that is thought. The wall clock
+// goes on where the monotonic one stands still, as while a virtual machine is suspended. If it was only set, nothing is
+// lost but a moment.
+func absence(before, now time.Time) (gap time.Duration, why string) {
+	ran, wall := now.Sub(before), now.Round(0).Sub(before.Round(0))
+	if wall > ran+leaseTime {
+		return wall, fmt.Sprintf("the clock went ahead by %s: it was set, or this machine stood still", (wall - ran).Round(time.Millisecond))
+	}
+	return max(ran, wall), fmt.Sprintf("this process did not run for %s", ran.Round(time.Millisecond))
 }
 
 // freshen has this node answer nothing until it has heard from another what happened meanwhile, or found that
