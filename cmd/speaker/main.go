@@ -163,9 +163,13 @@ func run(ctx context.Context, o options) error {
 		mesh, err := bfd.NewMesh(bfd.Config{
 			Local: netip.AddrPortFrom(address, o.gossipPort+1), Key: key, Timing: timing, Log: log, Metrics: registry,
 			Changed: func(e bfd.Event) {
-				// A peer that says itself that the session is down is there: gossip tells what it is about.
-				if e.Up || e.Diagnostic == bfd.ControlDetectionExpired {
+				// A peer that says itself that the session is down is there: gossip tells what it is about. But one that
+				// does not hear this node may hear nobody.
+				switch {
+				case e.Up || e.Diagnostic == bfd.ControlDetectionExpired:
 					engine.SessionChanged(e.Peer, e.Up, e.At.Add(-e.Detection))
+				case e.Remote == bfd.ControlDetectionExpired:
+					engine.NotHeardBy(e.Peer)
 				}
 			},
 		})

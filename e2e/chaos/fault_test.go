@@ -19,6 +19,9 @@ type fault struct {
 	// decides about them: the same seed draws the same. What it cannot undo when it fails it has not done.
 	strike func(ctx context.Context, f *fleet.Fleet, r *rand.Rand) (end func(context.Context) error, err error)
 
+	// victims draws the same hosts as strike does, if that is known: nothing moves but their addresses. Nil if it is not.
+	victims hosts
+
 	// allowed is what the design says that clients may notice, by way. What is not in it is to go unnoticed.
 	allowed allowance
 	// seen checks that the product counted or reported it; nil where there is nothing to report. It is waited for, from the

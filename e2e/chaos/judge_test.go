@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ type struck struct {
 	fault
 	from       time.Time // it struck
 	ending, to time.Time // it began to be ended, and was
+	victims    []net.HardwareAddr
 }
 
 const (
@@ -38,6 +40,8 @@ func judge(way string, e fleet.Effect, faults []struck, late time.Duration) (wro
 		throughout bool
 		all        cost
 		may        int // owner changes of one address
+		victims    []net.HardwareAddr
+		anybody    bool // a fault that moves addresses does not say whose
 	)
 	for _, s := range faults {
 		c := s.allowed[way]
@@ -45,6 +49,7 @@ func judge(way string, e fleet.Effect, faults []struck, late time.Duration) (wro
 		all.moves = all.moves || c.moves
 		if c.moves {
 			may++
+			victims, anybody = append(victims, s.victims...), anybody || s.victims == nil
 		}
 		switch {
 		case c.throughout:
@@ -76,6 +81,9 @@ func judge(way string, e fleet.Effect, faults []struck, late time.Duration) (wro
 			break
 		}
 	}
+	if m, stolen := firstStolen(e.Moves, victims); stolen && all.moves && !anybody {
+		say("%s moved from %s, which nothing befell, to %s, %s", m.Address, m.From, m.To, when(m.At, faults))
+	}
 	if len(e.Moves) > 0 && !all.moves {
 		m := e.Moves[0]
 		say("%d owners changed; the first of %s from %s to %s, %s", len(e.Moves), m.Address, m.From, m.To, when(m.At, faults))
@@ -90,6 +98,19 @@ func judge(way string, e fleet.Effect, faults []struck, late time.Duration) (wro
 		say("%v", e.WatchError)
 	}
 	return wrong
+}
+
+// firstStolen is the first change of owner of an address that was none of the victims'.
+func firstStolen(moves []fleet.Move, victims []net.HardwareAddr) (first fleet.Move, found bool) {
+	moved := map[netip.Addr]bool{}
+	for _, m := range slices.SortedFunc(slices.Values(moves), func(a, b fleet.Move) int { return a.At.Compare(b.At) }) {
+		victim := slices.ContainsFunc(victims, func(v net.HardwareAddr) bool { return slices.Equal(v, m.From) })
+		if !moved[m.Address] && !victim {
+			return m, true
+		}
+		moved[m.Address] = true
+	}
+	return first, false
 }
 
 // changes is how often the owner of each address changed.
@@ -129,7 +150,8 @@ func TestJudgement(t *testing.T) {
 	zero := time.Unix(1000, 0)
 	at := func(seconds float64) time.Time { return zero.Add(time.Duration(seconds * float64(time.Second))) }
 	fault := func(c cost) struck {
-		return struck{fault: fault{target: "it", what: "fails", allowed: allowance{fleet.OnSegment: c}}, from: at(0), ending: at(8), to: at(8.5)}
+		return struck{fault: fault{target: "it", what: "fails", allowed: allowance{fleet.OnSegment: c}}, from: at(0), ending: at(8), to: at(8.5),
+			victims: []net.HardwareAddr{{2, 0, 0, 0, 0, 1}}}
 	}
 	effect := func(change func(*fleet.Effect)) fleet.Effect {
 		e := fleet.Effect{Sent: 100, Established: 5}
@@ -148,6 +170,7 @@ func TestJudgement(t *testing.T) {
 		return func(e *fleet.Effect) { e.Longest.Start, e.Longest.End = at(from), at(to) }
 	}
 	second := cost{within: time.Second}
+	victim, other := net.HardwareAddr{2, 0, 0, 0, 0, 1}, net.HardwareAddr{2, 0, 0, 0, 0, 2}
 	for _, tt := range []struct {
 		name   string
 		cost   cost
@@ -170,8 +193,10 @@ func TestJudgement(t *testing.T) {
 		{"a connection broke", second, effect(func(e *fleet.Effect) { e.Broken = 1 }), 0, "1 of 5 established"},
 		{"a connection broke that may", cost{breaks: true}, effect(func(e *fleet.Effect) { e.Broken = 1 }), 0, ""},
 		{"an owner changed", second, effect(func(e *fleet.Effect) { e.Moves = make([]fleet.Move, 1) }), 0, "1 owners changed"},
-		{"an owner changed that may", cost{moves: true}, effect(func(e *fleet.Effect) { e.Moves = make([]fleet.Move, 1) }), 0, ""},
+		{"an owner changed that may", cost{moves: true}, effect(func(e *fleet.Effect) { e.Moves = []fleet.Move{{From: victim}} }), 0, ""},
 		{"an owner changed and changed back", cost{moves: true}, effect(func(e *fleet.Effect) { e.Moves = make([]fleet.Move, 2) }), 0, "changed 2 times, and may 1 times"},
+		{"a victim's address moved", cost{moves: true}, effect(func(e *fleet.Effect) { e.Moves = []fleet.Move{{From: victim, To: other}} }), 0, ""},
+		{"another's address moved", cost{moves: true}, effect(func(e *fleet.Effect) { e.Moves = []fleet.Move{{From: other, To: victim}} }), 0, "which nothing befell"},
 		{"two answer for long", cost{moves: true, throughout: true}, effect(func(e *fleet.Effect) { e.Doubled.Start, e.Doubled.End = at(1), at(3) }), 0, "two answered"},
 		{"nobody answers for long", second, effect(func(e *fleet.Effect) { e.Silent.Start, e.Silent.End = at(1), at(3) }), 0, "nobody answered"},
 		{"nobody asked", cost{}, fleet.Effect{}, 0, "nobody asked"},

@@ -25,15 +25,15 @@ var (
 func networkFaults() []fault {
 	toBIRD, toFRR := allowance{fleet.WithBFD: onlyWay}, allowance{fleet.Graceful: onlyWay}
 	return []fault{
-		{target: "node", what: "cut off at the switch for 8 s", lasts: brief, strike: cut(nodes(1), bothWays), allowed: nodeLost},
-		{target: "node", what: "without carrier for 8 s", lasts: brief, strike: cut(nodes(1), carrier), allowed: nodeLost},
-		{target: "node", what: "not heard by anybody for 8 s", lasts: brief, strike: cut(nodes(1), (*lab.Lab).Mute), allowed: nodeLost},
-		{target: "node", what: "hears nobody for 8 s", lasts: brief, strike: cut(nodes(1), (*lab.Lab).Deafen), allowed: nodeLost},
-		{target: "node", what: "powered off, on again 5 s later", lasts: 5 * time.Second, strike: powerOff, allowed: nodeLost, rest: 45 * time.Second},
-		{target: "node", what: "paused for 30 s, as a virtual machine", lasts: long, short: frozenShort, strike: paused, allowed: nodeLost, rest: 45 * time.Second},
-		{target: "node", what: "cable out and in every 2 s for 20 s", lasts: 20 * time.Second, short: 8 * time.Second, strike: flap(nodes(1), bothWays),
+		{target: "node", what: "cut off at the switch for 8 s", lasts: brief, victims: nodes(1), strike: cut(nodes(1), bothWays), allowed: nodeLost},
+		{target: "node", what: "without carrier for 8 s", lasts: brief, victims: nodes(1), strike: cut(nodes(1), carrier), allowed: nodeLost},
+		{target: "node", what: "not heard by anybody for 8 s", lasts: brief, victims: nodes(1), strike: cut(nodes(1), (*lab.Lab).Mute), allowed: nodeLost},
+		{target: "node", what: "hears nobody for 8 s", lasts: brief, victims: nodes(1), strike: cut(nodes(1), (*lab.Lab).Deafen), allowed: nodeLost},
+		{target: "node", what: "powered off, on again 5 s later", lasts: 5 * time.Second, victims: oneNode, strike: powerOff, allowed: nodeLost, rest: 45 * time.Second},
+		{target: "node", what: "paused for 30 s, as a virtual machine", lasts: long, short: frozenShort, victims: oneNode, strike: paused, allowed: nodeLost, rest: 45 * time.Second},
+		{target: "node", what: "cable out and in every 2 s for 20 s", lasts: 20 * time.Second, short: 8 * time.Second, victims: nodes(1), strike: flap(nodes(1), bothWays),
 			allowed: allowance{fleet.OnSegment: takenOver, fleet.WithBFD: flapping, fleet.Graceful: flapping}},
-		{target: "node", what: "two of three cut off at the switch for 8 s", lasts: brief, strike: cut(nodes(2), bothWays), alone: true, allowed: nodeLost},
+		{target: "node", what: "two of three cut off at the switch for 8 s", lasts: brief, victims: nodes(2), strike: cut(nodes(2), bothWays), alone: true, allowed: nodeLost},
 
 		{target: "gossip", what: "one node's cut both ways for 8 s", lasts: brief, strike: blocked(oneFromOthers)},
 		{target: "gossip", what: "one node's cut both ways for 30 s", lasts: long, short: frozenShort, strike: blocked(oneFromOthers)},
@@ -63,6 +63,11 @@ func routersHost(s lab.Software) hosts {
 	return func(_ context.Context, f *fleet.Fleet, _ *rand.Rand) ([]*lab.Host, error) {
 		return []*lab.Host{router(f, s).Host}, nil
 	}
+}
+
+// oneNode draws as powerOff and paused do.
+func oneNode(_ context.Context, f *fleet.Fleet, r *rand.Rand) ([]*lab.Host, error) {
+	return []*lab.Host{one(r, f.Nodes).Host}, nil
 }
 
 func powerOff(_ context.Context, f *fleet.Fleet, r *rand.Rand) (func(context.Context) error, error) {

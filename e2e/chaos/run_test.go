@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -57,7 +58,7 @@ func round(ctx context.Context, t *testing.T, f *fleet.Fleet, strokes []stroke, 
 		}
 		from := time.Now()
 		end, err := s.fault.strike(ctx, f, s.draws())
-		o.faults = append(o.faults, struck{fault: s.fault, from: from, ending: from, to: time.Now()})
+		o.faults = append(o.faults, struck{fault: s.fault, from: from, ending: from, to: time.Now(), victims: victimsOf(ctx, f, s, say)})
 		if err != nil {
 			say("striking with %q: %v", s.fault.name(), err)
 		}
@@ -105,6 +106,21 @@ func round(ctx context.Context, t *testing.T, f *fleet.Fleet, strokes []stroke, 
 		say("the machine: what is asked directly: %s", direct)
 	}
 	return o
+}
+
+// victimsOf are the hardware addresses of a stroke's victims, nil where it does not tell them.
+func victimsOf(ctx context.Context, f *fleet.Fleet, s stroke, say func(string, ...any)) (list []net.HardwareAddr) {
+	if s.fault.victims == nil {
+		return nil
+	}
+	hosts, err := s.fault.victims(ctx, f, s.draws())
+	if err != nil {
+		say("the victims of %q: %v", s.fault.name(), err)
+	}
+	for _, h := range hosts {
+		list = append(list, h.MAC)
+	}
+	return list
 }
 
 // settle waits until all that holds does.

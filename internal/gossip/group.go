@@ -59,6 +59,8 @@ type Group struct {
 	// contact is when another speaker was last heard, silence when the last time ended in which none was, for
 	// so long that this one may have been taken for dead.
 	contact, silence time.Time
+	// answered is when another one last answered this one.
+	answered time.Time
 
 	dropped, newer prometheus.Counter
 }
@@ -495,7 +497,11 @@ func (d delegate) LocalState(bool) []byte {
 	return message
 }
 
-func (d delegate) MergeRemoteState(b []byte, _ bool) { d.receive(b) }
+// MergeRemoteState is of a TCP connection, which nobody has who is not heard.
+func (d delegate) MergeRemoteState(b []byte, _ bool) {
+	d.answer()
+	d.receive(b)
+}
 
 // receive takes in a message. It returns what was new.
 func (d delegate) receive(b []byte) (fresh content) {
@@ -561,7 +567,7 @@ func (d delegate) NotifyJoin(n *memberlist.Node) {
 // AckPayload and NotifyPingComplete are memberlist's PingDelegate: an answered probe is a sign of life too.
 func (d delegate) AckPayload() []byte { return nil }
 
-func (d delegate) NotifyPingComplete(*memberlist.Node, time.Duration, []byte) { d.hear() }
+func (d delegate) NotifyPingComplete(*memberlist.Node, time.Duration, []byte) { d.answer() }
 
 func (d delegate) NotifyUpdate(*memberlist.Node) {}
 

@@ -13,11 +13,19 @@ func (g *Group) hear() {
 	g.contact = now
 }
 
-// Contact returns when another speaker was heard last; zero if never.
+// answer takes note that another speaker has answered, which takes a way there and back.
+func (g *Group) answer() {
+	g.hear()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.answered = g.contact
+}
+
+// Contact returns when another speaker answered this one last; zero if never.
 func (g *Group) Contact() time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.contact
+	return g.answered
 }
 
 // Silence returns when the last time ended in which no other speaker was heard for so long that they may have

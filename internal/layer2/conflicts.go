@@ -121,8 +121,12 @@ func (c *conflicts) ended(address netip.Addr) {
 // sighted is called by the responder's goroutines.
 func (e *Engine) sighted(s Sighting) {
 	e.post(func(now time.Time) {
-		if s.Kind == Alive {
-			e.alive(s)
+		switch s.Kind {
+		case Answer:
+			e.answered(s)
+			return
+		case Alive:
+			e.overhear(Target{s.Interface, s.HardwareAddr, s.Address})
 			return
 		}
 		e.contend(s, now)

@@ -188,7 +188,7 @@ func TestEngineTellsSpeakersFromKernels(t *testing.T) {
 			{address(7), false},
 			{address(1), true},
 		} {
-			e.sighted(Sighting{At: time.Now(), Interface: "eth0", HardwareAddr: hw, Source: hw, Address: tt.address, Kind: Alive})
+			e.sighted(Sighting{At: time.Now(), Interface: "eth0", HardwareAddr: hw, Source: hw, Address: tt.address, Kind: Answer})
 			synctest.Wait()
 			if got := !e.health.peers["b"].attested.IsZero(); got != tt.attested {
 				t.Errorf("%s: attested is %v", tt.address, got)

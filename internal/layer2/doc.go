@@ -47,8 +47,11 @@
 //
 // Which of the two it is Health finds out (health.go): a session or gossip is lost, and the node's kernel is
 // asked on the segment. If nobody at all answers there, it is this node that is cut off: it takes nothing over,
-// and when somebody is heard again it answers nothing until it has heard what happened meanwhile. So does a
+// and when somebody answers again it answers nothing until it has heard what happened meanwhile. So does a
 // process that was frozen.
+//
+// A path may be cut one way. So what is heard without a question of ours proves nothing: neither that we are heard
+// ourselves, nor that the node that speaks hears its clients.
 //
 // A node that is lost again and again is suppressed in RFC 2439's terms. It says its penalty itself, so that
 // all choose alike; and suppression orders the choice and nothing else: it never makes anybody doubt a claim.

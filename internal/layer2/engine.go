@@ -37,7 +37,7 @@ type Group interface {
 	// Silence is when the last time ended in which this node heard nothing of the others: zero if there was
 	// none, now while it lasts.
 	Silence() (end time.Time, lasts bool)
-	// Contact is when another speaker was heard last.
+	// Contact is when another speaker answered this one last: what is heard without that shows no way there.
 	Contact() time.Time
 	Take() lb.GossipUpdate
 	SetState(lb.NodeState)
@@ -139,6 +139,7 @@ type Engine struct {
 	peers          map[string]*neighborhood
 	byHardwareAddr map[string]string
 	missed         map[string]bool // nodes whose sessions with this one were lost
+	overheard      []Target        // hosts that spoke last, the last one last
 	conflicts      conflicts
 	reassert       []assertion          // by time
 	lastHeard      map[string]time.Time // nodes that were lost, until they are back

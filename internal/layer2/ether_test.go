@@ -29,10 +29,12 @@ type ether struct {
 	hosts map[string]*host
 	// cable and gossip are the sides of partitions: equal sides hear each other. The client is on side 0.
 	cable, gossip map[string]int
-	events        timeline
-	vips          []netip.Addr
-	sealed        [][]lb.Claim // the payloads on the wire, by number
-	began         time.Time    // of watching
+	// mute are those whose frames do not get out, though they hear all; deaf those who hear nothing.
+	mute, deaf map[string]bool
+	events     timeline
+	vips       []netip.Addr
+	sealed     [][]lb.Claim // the payloads on the wire, by number
+	began      time.Time    // of watching
 	// bridged is true where every host has a bridge of its own as well, with a Pod on it that always answers.
 	bridged bool
 	client  map[netip.Addr]*clientView
@@ -79,7 +81,7 @@ type fakeTable struct {
 }
 
 func newEther(t testing.TB, seed uint64, nodes, vips int, options ...func(*ether)) *ether {
-	s := &ether{t: t, rand: rand.New(rand.NewPCG(seed, 7)), now: time.Unix(1e9, 0), hosts: map[string]*host{}, cable: map[string]int{}, gossip: map[string]int{}, client: map[netip.Addr]*clientView{}}
+	s := &ether{t: t, rand: rand.New(rand.NewPCG(seed, 7)), now: time.Unix(1e9, 0), hosts: map[string]*host{}, cable: map[string]int{}, gossip: map[string]int{}, mute: map[string]bool{}, deaf: map[string]bool{}, client: map[netip.Addr]*clientView{}}
 	for _, o := range options {
 		o(s)
 	}
@@ -120,7 +122,13 @@ func (s *ether) soon() time.Duration {
 	return time.Duration(100+s.rand.IntN(900)) * time.Microsecond
 }
 
-func (s *ether) wired(a, b string) bool   { return s.cable[a] == s.cable[b] }
+// wired tells whether what b sends reaches a.
+func (s *ether) wired(a, b string) bool {
+	return s.cable[a] == s.cable[b] && !s.deaf[a] && !s.mute[b]
+}
+
+// served tells whether the client and a host reach each other.
+func (s *ether) served(name string) bool  { return s.cable[name] == 0 && !s.mute[name] && !s.deaf[name] }
 func (s *ether) gossips(a, b string) bool { return s.wired(a, b) && s.gossip[a] == s.gossip[b] }
 
 // start starts a host's speaker, which remembers nothing.
@@ -158,7 +166,7 @@ func (s *ether) start(name string) {
 		// As long as TCP takes: at once, or until it gives up.
 		after := 2 * time.Second
 		for _, other := range s.names {
-			if other != name && s.reaches(name, other) {
+			if other != name && s.meets(name, other) {
 				after = 5 * time.Millisecond
 			}
 		}
@@ -192,10 +200,30 @@ func (s *ether) pulse(e *Engine, h *host) {
 	s.at(pulse, func() {
 		if h.engine == e {
 			s.look(h)
+			h.speak()
 			s.pulse(e, h)
 		}
 	})
 	s.look(h)
+}
+
+// speak is what a host lets everybody hear at all times: its speaker's word, and its kernel's questions.
+func (h *host) speak() {
+	if len(h.s.mute)+len(h.s.deaf) == 0 || h.frozen {
+		return // where a path works both ways or not at all, it makes no difference
+	}
+	h.table.say(nil, nil, nil)
+	for _, name := range h.s.names {
+		o := h.s.hosts[name]
+		if name == h.name || o.engine == nil || !h.s.wired(name, h.name) {
+			continue
+		}
+		e := o.engine
+		h.s.at(h.s.soon(), func() {
+			e.sighted(Sighting{At: h.s.now, Interface: "eth0", HardwareAddr: hardwareAddr(h.name), Source: hardwareAddr(h.name), Address: ownAddress(h.name), Kind: Alive})
+			h.s.kick(o)
+		})
+	}
 }
 
 // look has a host's engine look now, and again when it wants to or was kicked.
@@ -242,7 +270,7 @@ func (s *ether) kick(h *host) { s.schedule(h, s.soon()/4) }
 
 // meet has two speakers exchange all that they know, as when one joins.
 func (s *ether) meet(a, b *host) {
-	if a.engine == nil || b.engine == nil || a.frozen || b.frozen || !s.gossips(a.name, b.name) {
+	if a.engine == nil || b.engine == nil || a.frozen || b.frozen || !s.gossips(a.name, b.name) || !s.gossips(b.name, a.name) {
 		return
 	}
 	x, y := *a.table, *b.table
@@ -255,6 +283,7 @@ func (s *ether) meet(a, b *host) {
 		return list
 	}
 	a.table.alive[b.name], b.table.alive[a.name] = true, true
+	a.table.contact, b.table.contact = s.now, s.now
 	as, bs := statesOf(x), statesOf(y)
 	ac, bc := slices.Collect(maps.Values(x.claims)), slices.Collect(maps.Values(y.claims))
 	an, bn := slices.Collect(maps.Values(x.suspicions)), slices.Collect(maps.Values(y.suspicions))
@@ -275,7 +304,6 @@ func (t *fakeTable) appear(node string) {
 }
 
 func (t *fakeTable) merge(states []lb.NodeState, claims []lb.Claim, suspicions []lb.Suspicion) {
-	t.contact = t.h.s.now
 	for _, s := range states {
 		known, ok := t.states[s.Node]
 		if ok && s.Version <= known.Version || s.Node == t.h.name {
@@ -392,7 +420,7 @@ func (t *fakeTable) Suspect(node string, silent bool, unheard time.Duration) {
 }
 func (t *fakeTable) Refresh() (heard bool) {
 	for _, name := range t.h.s.names {
-		if o := t.h.s.hosts[name]; name != t.h.name && t.h.s.reaches(t.h.name, name) {
+		if o := t.h.s.hosts[name]; name != t.h.name && t.h.s.meets(t.h.name, name) {
 			t.h.s.meet(t.h, o)
 			heard = true
 		}
@@ -459,7 +487,7 @@ func (h *host) Announce(a netip.Addr) {
 		return
 	}
 	s := h.s
-	if s.cable[h.name] == 0 {
+	if s.cable[h.name] == 0 && !s.mute[h.name] {
 		s.client[a] = s.see(a, as)
 	}
 	for _, name := range s.names {
@@ -489,7 +517,7 @@ func (h *host) Probe(t Target) error {
 	if t.Interface == "cni0" {
 		s.at(s.soon(), func() {
 			if h.engine == e {
-				e.sighted(Sighting{At: s.now, Interface: "cni0", HardwareAddr: pod, Source: pod, Address: t.Address, Kind: Alive})
+				e.sighted(Sighting{At: s.now, Interface: "cni0", HardwareAddr: pod, Source: pod, Address: t.Address, Kind: Answer})
 				s.kick(h)
 			}
 		})
@@ -500,10 +528,10 @@ func (h *host) Probe(t Target) error {
 		o := s.hosts[to]
 		switch {
 		case string(t.HardwareAddr) == string(net.HardwareAddr{2, 9, 9, 9, 9, 9}): // the client
-			if s.cable[h.name] != 0 {
+			if !s.served(h.name) {
 				return
 			}
-		case o == nil || !s.wired(to, h.name):
+		case o == nil || !s.wired(to, h.name) || !s.wired(h.name, to):
 			return
 		case t.Address != ownAddress(to):
 			if as, ok := o.answers(t.Address); !ok || as != to {
@@ -511,7 +539,7 @@ func (h *host) Probe(t Target) error {
 			}
 		}
 		if h.engine == e {
-			e.sighted(Sighting{At: s.now, Interface: "eth0", HardwareAddr: t.HardwareAddr, Source: t.HardwareAddr, Address: t.Address, Kind: Alive})
+			e.sighted(Sighting{At: s.now, Interface: "eth0", HardwareAddr: t.HardwareAddr, Source: t.HardwareAddr, Address: t.Address, Kind: Answer})
 			s.kick(h)
 		}
 	})
@@ -539,7 +567,7 @@ func (s *ether) sever(before func(a, b string) bool) {
 			if a == b || s.hosts[a].engine == nil {
 				continue
 			}
-			was, is, silent := before(a, b), s.reaches(a, b), s.now
+			was, is, silent := before(a, b), s.meets(a, b), s.now
 			h, e := s.hosts[a], s.hosts[a].engine
 			switch {
 			case was && !is:
@@ -547,10 +575,13 @@ func (s *ether) sever(before func(a, b string) bool) {
 					if h.engine == e && !s.reaches(a, b) {
 						e.SessionChanged(b, false, silent)
 						s.kick(h)
+					} else if h.engine == e && !s.meets(a, b) {
+						e.NotHeardBy(b) // it says so
+						s.kick(h)
 					}
 				})
 				s.at(time.Duration(1000+s.rand.IntN(500))*time.Millisecond, func() {
-					if h.engine == e && !s.reaches(a, b) {
+					if h.engine == e && !s.meets(a, b) {
 						delete(h.table.alive, b)
 						h.table.news.Lost = append(h.table.news.Lost, b)
 						s.kick(h)
@@ -558,12 +589,12 @@ func (s *ether) sever(before func(a, b string) bool) {
 				})
 			case !was && is:
 				s.at(time.Duration(20+s.rand.IntN(100))*time.Millisecond, func() {
-					if h.engine == e && s.reaches(a, b) {
+					if h.engine == e && s.meets(a, b) {
 						e.SessionChanged(b, true, time.Time{})
 						s.kick(h)
 					}
 				})
-				if o := s.hosts[b]; a < b || s.reaches(b, a) {
+				if o := s.hosts[b]; a < b || s.meets(b, a) {
 					s.at(time.Duration(200+s.rand.IntN(800))*time.Millisecond, func() {
 						if !h.table.alive[b] || !o.table.alive[a] {
 							s.meet(h, o)
@@ -581,11 +612,14 @@ func (s *ether) reaches(a, b string) bool {
 	return s.gossips(a, b) && o.engine != nil && !o.frozen
 }
 
+// meets tells whether two speakers hear each other, which a session and an answered probe of gossip need.
+func (s *ether) meets(a, b string) bool { return s.reaches(a, b) && s.gossips(b, a) }
+
 func (s *ether) change(do func()) {
 	before := map[[2]string]bool{}
 	for _, a := range s.names {
 		for _, b := range s.names {
-			before[[2]string{a, b}] = s.reaches(a, b)
+			before[[2]string{a, b}] = s.meets(a, b)
 		}
 	}
 	do()
@@ -608,7 +642,11 @@ func (s *ether) unplug(name string, unplugged bool) {
 		s.look(h)
 	})
 }
-func (s *ether) mend(name string)   { s.change(func() { s.cable[name] = 0 }) }
+func (s *ether) mend(name string) {
+	s.change(func() { s.cable[name] = 0; delete(s.mute, name); delete(s.deaf, name) })
+}
+func (s *ether) muffle(name string) { s.change(func() { s.mute[name] = true }) }
+func (s *ether) deafen(name string) { s.change(func() { s.deaf[name] = true }) }
 func (s *ether) kill(name string)   { s.change(func() { s.hosts[name].engine = nil }) }
 func (s *ether) freeze(name string) { s.change(func() { s.hosts[name].frozen = true }) }
 func (s *ether) wake(name string) {
@@ -666,21 +704,21 @@ func (s *ether) glance() {
 		s.client[a] = c
 		answers := map[string]bool{}
 		for _, name := range s.names {
-			if as, ok := s.hosts[name].answers(a); ok && s.cable[name] == 0 {
+			if as, ok := s.hosts[name].answers(a); ok && s.served(name) {
 				answers[as] = true
 			}
 		}
 		if len(answers) > 1 {
 			c.doubled += time.Millisecond
 		}
-		if c.at == "" || s.cable[c.at] != 0 {
+		if c.at == "" || !s.served(c.at) {
 			for as := range answers {
-				if s.cable[as] == 0 {
+				if s.served(as) {
 					s.see(a, as)
 				}
 			}
 		}
-		if c.at != "" && s.cable[c.at] == 0 {
+		if c.at != "" && s.served(c.at) {
 			c.longest = max(c.longest, s.now.Sub(c.served))
 			c.served = s.now
 		}
@@ -707,7 +745,7 @@ func (s *ether) owners() map[netip.Addr]string {
 	for _, a := range s.vips {
 		var all []string
 		for _, name := range s.names {
-			if as, ok := s.hosts[name].answers(a); ok && s.cable[name] == 0 && !slices.Contains(all, as) {
+			if as, ok := s.hosts[name].answers(a); ok && s.served(name) && !slices.Contains(all, as) {
 				all = append(all, as)
 			}
 		}
@@ -862,6 +900,12 @@ func TestSegment(t *testing.T) {
 		}, 2 * time.Millisecond, 0, 0},
 		{"a zombie wakes", 3, func(s *ether) { s.freeze("n1"); s.run(30 * second); s.wake("n1"); s.run(20 * second) }, 2 * time.Millisecond, movesOfLost, 0},
 		{"a zombie wakes of two", 2, func(s *ether) { s.freeze("n1"); s.run(30 * second); s.wake("n1"); s.run(20 * second) }, 2 * time.Millisecond, movesOfLost, 0},
+		{"a node is heard by nobody, and heard again", 3, func(s *ether) { s.muffle("n1"); s.run(20 * second); s.mend("n1"); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
+		{"a node is heard by nobody for some seconds", 3, func(s *ether) { s.muffle("n1"); s.run(8 * second); s.mend("n1"); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
+		{"a node hears nobody, and hears again", 3, func(s *ether) { s.deafen("n1"); s.run(20 * second); s.mend("n1"); s.run(20 * second) }, 300 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
+		{"a node hears nobody for some seconds", 3, func(s *ether) { s.deafen("n1"); s.run(8 * second); s.mend("n1"); s.run(20 * second) }, 300 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
+		{"one of two is not heard", 2, func(s *ether) { s.muffle("n1"); s.run(8 * second); s.mend("n1"); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
+		{"one of two hears nobody", 2, func(s *ether) { s.deafen("n1"); s.run(8 * second); s.mend("n1"); s.run(20 * second) }, 300 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
 		{"gossip is cut, the segment is not", 4, func(s *ether) {
 			s.change(func() { s.gossip["n1"], s.gossip["n2"] = 1, 1 })
 			s.run(60 * second)

@@ -52,7 +52,8 @@ type Health struct {
 	// peers are the others, but for those that were lost, until they are heard again; unwell are those of them that
 	// are not heard: of thousands there are few, and a look is to cost no more than they do.
 	peers, unwell map[string]*vitals
-	// heard is when anybody was heard last.
+	// heard is when anybody answered last: then it is not this node that is cut off. Whom it hears without having asked
+	// shows nothing of the sort, since a path may be cut one way.
 	heard time.Time
 	// unlinked is true while this node has no interface to ask anybody on.
 	unlinked bool
@@ -111,6 +112,11 @@ func (h *Health) Serves(node string, version uint64) {
 		p = &vitals{askable: false}
 		h.peers[node] = p
 	}
+	if p.askable && !p.began.IsZero() && (p.vital == suspected || p.vital == doubted) {
+		// What it says takes one way. Its kernel has been asked whether there is another, and has still to answer.
+		p.vital, p.version, p.unheard, p.last = doubted, version, false, time.Time{}
+		return
+	}
 	*p = vitals{version: version, askable: p.askable}
 	delete(h.unwell, node)
 }
@@ -134,6 +140,10 @@ func (h *Health) Suspect(node string, version uint64, silent bool, now time.Time
 	}
 	switch p.vital {
 	case heard, doubted:
+		if p.count > asks+p.late {
+			p.vital = suspected // nobody answers at all, and a new round would pass over that for its length
+			return true
+		}
 		p.vital, p.since = suspected, now
 		h.unwell[node] = p
 		p.begin(now)
@@ -190,7 +200,7 @@ func (h *Health) Attested(node string, at time.Time) {
 	}
 }
 
-// Heard takes note that somebody was heard, whoever it is, on the segment or by gossip.
+// Heard takes note that somebody answered this node, whoever it is, on the segment or by gossip.
 func (h *Health) Heard(at time.Time) {
 	if at.After(h.heard) {
 		h.heard = at
@@ -205,12 +215,18 @@ func (h *Health) Miss(node string, now time.Time) bool {
 
 // Doubt has a node's kernel asked whether it is still there: those that would have said so if not are lost themselves,
 // as with a rack, and gossip takes seconds. It makes no difference if the kernel answers.
-func (h *Health) Doubt(node string, now time.Time) {
+func (h *Health) Doubt(node string, now time.Time) { h.doubt(node, moreAsks, now) }
+
+// Deaf takes note that a node's speaker says that it hears this one no more. If its kernel answers, only speakers are
+// cut off from each other, or it stood still for a moment; else it hears no client either.
+func (h *Health) Deaf(node string, now time.Time) { h.doubt(node, 0, now) }
+
+func (h *Health) doubt(node string, more int, now time.Time) {
 	if p := h.peers[node]; p != nil && p.vital == heard && p.askable {
 		p.vital, p.since = doubted, now
 		h.unwell[node] = p
 		p.begin(now)
-		p.late = moreAsks
+		p.late = more
 	}
 }
 

@@ -176,6 +176,33 @@ func TestHealth(t *testing.T) {
 			p.Unheard("n1", p.now)
 			p.run(second)
 		}, "n1 lost at 1000 ms"},
+		{"a node that says that it does not hear us, and whose kernel answers, is well", func(p *patient) {
+			p.Deaf("n1", p.now)
+			p.run(second)
+		}, ""},
+		{"one whose kernel does not answer either is lost", func(p *patient) {
+			p.kernel["n1"], p.witness = false, true
+			p.Deaf("n1", p.now)
+			p.run(second)
+		}, "n1 lost at 60 ms"},
+		{"that its speaker is heard meanwhile, which takes one way, does not save it", func(p *patient) {
+			p.kernel["n1"], p.witness = false, true
+			p.Suspect("n1", 1, false, p.now)
+			p.run(30 * time.Millisecond)
+			p.Serves("n1", 2)
+			p.run(second)
+		}, "n1 lost at 60 ms"},
+		{"nor does that make us less cut off where nobody answers", func(p *patient) {
+			p.kernel["n1"], p.kernel["n2"] = false, false
+			p.Deaf("n1", p.now)
+			p.run(second)
+			p.Serves("n1", 2)
+			p.Suspect("n1", 2, true, p.now)
+			p.run(second)
+			if p.isolated < 1900*time.Millisecond {
+				p.history = append(p.history, fmt.Sprintf("isolated for %s", p.isolated))
+			}
+		}, ""},
 		{"the others learn at once of a resting node that dies", func(p *patient) {
 			p.Leaves("n1", p.now)
 			p.witness = true

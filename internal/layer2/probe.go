@@ -90,6 +90,8 @@ type observation struct {
 	source       net.HardwareAddr // of the frame
 	address      netip.Addr       // what it has: unspecified if it asks for wanted without one
 	wanted       netip.Addr       // what it asks whether anybody has it: not valid if it does not
+	answer       bool             // it says so to this node alone, which nobody does unasked
+	toAll        bool             // a Neighbor Advertisement to all nodes: an answer to who asks without an address
 }
 
 // observeARP returns what an ARP frame of another host says. Any proves that the segment works.
@@ -99,6 +101,7 @@ func observeARP(frame []byte, l link) (o observation, ok bool) {
 		return o, false
 	}
 	o = observation{hardwareAddr: p.senderHW, source: frame[6:12], address: p.sender}
+	o.answer = p.operation == arp.OperationReply && l.own(net.HardwareAddr(frame[:6]))
 	if p.sender.IsUnspecified() {
 		// By unicast it is another speaker's question whether we are there.
 		if p.operation != arp.OperationRequest || !isGroup(frame[:6]) {
@@ -117,7 +120,7 @@ func observeNDP(frame []byte, l link) (o observation, ok bool) {
 	}
 	o = observation{hardwareAddr: p.hardwareAddr, source: frame[6:12], address: p.source}
 	if p.advertisement {
-		o.address = p.target
+		o.address, o.answer, o.toAll = p.target, l.own(net.HardwareAddr(frame[:6])), p.destination == allNodes
 	} else if p.source.IsUnspecified() && isGroup(frame[:6]) {
 		o.wanted = p.target
 	}

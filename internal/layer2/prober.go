@@ -113,6 +113,9 @@ func (p *probers) use(key proberKey) (*prober, error) {
 func (p *probers) observed(iface string, o observation) {
 	s := Sighting{At: time.Now(), Interface: iface, HardwareAddr: slices.Clone(o.hardwareAddr), Source: slices.Clone(o.source), Address: o.address, Kind: Alive}
 	p.mu.Lock()
+	if o.answer || (o.toAll && p.links[iface].source(o.address).IsUnspecified()) { // RFC 4861 section 7.2.4
+		s.Kind = Answer
+	}
 	for d := range p.detections {
 		d.observed(s, o.wanted)
 	}

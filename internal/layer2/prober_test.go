@@ -81,6 +81,9 @@ func TestObserve(t *testing.T) {
 		{"a speaker's question", arpFrame(arp.OperationRequest, theirMAC, unset4, zeroMAC, vip4, ourMAC), "0.0.0.0", ""},
 		{"a solicitation", solicitation(their6, group6, vip6, nil), "2001:db8::101", ""},
 		{"an advertisement", solicitation(their6, allNodes, vip6, &ndp.NeighborAdvertisement{TargetAddress: vip6}), "2001:db8::200", ""},
+		{"an advertisement to us", edit(solicitation(their6, allNodes, vip6, &ndp.NeighborAdvertisement{TargetAddress: vip6}), 0, ourMAC...), "2001:db8::200", ""},
+		{"an announcement as a reply", arpFrame(arp.OperationReply, theirMAC, vip4, theirMAC, vip4, ethernet.Broadcast), "192.0.2.200", ""},
+		{"another speaker's question of our kernel", arpFrame(arp.OperationRequest, theirMAC, their4, zeroMAC, vip4, ourMAC), "192.0.2.101", ""},
 		{"duplicate address detection", solicitation(unset6, group6, vip6, bare), "::", "2001:db8::200"},
 		{"a speaker's solicitation", edit(solicitation(unset6, group6, vip6, bare), 0, ourMAC...), "::", ""},
 		{"our own request", arpFrame(arp.OperationRequest, ourMAC, their4, zeroMAC, vip4, ethernet.Broadcast), "", ""},
@@ -101,6 +104,9 @@ func TestObserve(t *testing.T) {
 					t.Error("not observed")
 				}
 				return
+			}
+			if want := tt.name == "a reply" || tt.name == "an advertisement to us"; o.answer != want {
+				t.Errorf("an answer to us: %v", o.answer)
 			}
 			wanted := ""
 			if o.wanted.IsValid() {
@@ -143,7 +149,7 @@ func TestProbeRealKernel(t *testing.T) {
 		for {
 			select {
 			case s := <-seen:
-				if s.At.After(began) && s.Address == address && s.Kind == Alive && same(s.HardwareAddr, far.Attrs().HardwareAddr) && s.Interface == "a9" {
+				if s.At.After(began) && s.Address == address && s.Kind == Answer && same(s.HardwareAddr, far.Attrs().HardwareAddr) && s.Interface == "a9" {
 					return time.Since(began)
 				}
 			case <-time.After(5 * time.Second):

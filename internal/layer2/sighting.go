@@ -13,6 +13,8 @@ type SightingKind string
 const (
 	// Alive: another host says that Address is at HardwareAddr. Told only while probing.
 	Alive SightingKind = "Alive"
+	// Answer: it says so to this node, which asked. That shows a way there as well as back.
+	Answer SightingKind = "Answer"
 	// Conflict: another host uses an address that we answer for.
 	Conflict SightingKind = "Conflict"
 	// Wanted: another host asked whether an address is free that we answer for, and was told that it is not.

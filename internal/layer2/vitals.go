@@ -8,10 +8,12 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/lb"
 )
 
-// mostTargets is how many addresses of a node are asked at once, and mostWitnesses how many hosts are.
+// mostTargets is how many addresses of a node are asked at once, and mostWitnesses how many hosts are, beside those
+// that spoke last.
 const (
 	mostTargets   = 3
 	mostWitnesses = 8
+	mostOverheard = 4
 )
 
 // neighborhood is what is known of another node's place on our segments.
@@ -166,6 +168,12 @@ func (e *Engine) SessionChanged(node string, up bool, lastHeard time.Time) {
 	})
 }
 
+// NotHeardBy takes note that another speaker says that it does not hear this one any more. It speaks, but it may hear
+// nobody, as its clients are not: its kernel is asked. It may be called from any goroutine.
+func (e *Engine) NotHeardBy(node string) {
+	e.post(func(now time.Time) { e.health.Deaf(node, now) })
+}
+
 // judgement is what came of a look at the health of the others.
 type judgement struct {
 	changed bool
@@ -254,13 +262,23 @@ func (e *Engine) witnesses(suspects []string) (list []Target) {
 			}
 		}
 	}
+	add := func(t Target) {
+		if !slices.Contains(suspects, e.byHardwareAddr[string(t.HardwareAddr)]) {
+			list = append(list, t)
+		}
+	}
 	found, err := e.neighbors(names)
 	if err != nil {
 		e.Log.Debug("reading the kernel's neighbours failed", "error", err)
 	}
 	for _, t := range found {
-		if suspect := e.byHardwareAddr[string(t.HardwareAddr)]; len(list) < mostWitnesses && !slices.Contains(suspects, suspect) {
-			list = append(list, t)
+		if len(list) < mostWitnesses {
+			add(t)
+		}
+	}
+	for _, t := range e.overheard {
+		if slices.Contains(names, t.Interface) {
+			add(t)
 		}
 	}
 	return list
@@ -281,8 +299,19 @@ func (e *Engine) queries(node string) (list []Target) {
 	return list
 }
 
-// alive takes note of a frame of another host.
-func (e *Engine) alive(s Sighting) {
+// overhear takes note of a host that speaks, though not to us: that shows no more than that we hear. It is a witness to
+// be asked, and where a client asks for an address it may be the only one.
+func (e *Engine) overhear(t Target) {
+	if !t.Address.IsValid() || t.Address.IsUnspecified() {
+		return
+	}
+	e.overheard = slices.DeleteFunc(e.overheard, func(o Target) bool { return string(o.HardwareAddr) == string(t.HardwareAddr) })
+	e.overheard = append(e.overheard, t)
+	e.overheard = e.overheard[max(0, len(e.overheard)-mostOverheard):]
+}
+
+// answered takes note of another host's answer to this node's question.
+func (e *Engine) answered(s Sighting) {
 	e.health.Heard(s.At)
 	node := e.byHardwareAddr[string(s.HardwareAddr)]
 	p := e.peers[node]
