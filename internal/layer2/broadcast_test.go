@@ -106,12 +106,15 @@ func TestBroadcast(t *testing.T) {
 	// A flood is for the kernel to drop.
 	garbage := claimFrame(l.HardwareAddr, []byte("garbage"))
 	began := time.Now()
-	for range 3 * int(claimBurst) {
-		check(t, far.send(garbage))
+	const flood = claimBurst + 3000
+	for sent := 0; sent < flood; {
+		if far.send(garbage) == nil { // it may have to wait for the link
+			sent++
+		}
 	}
 	time.Sleep(50 * time.Millisecond)
 	if n, most := len(heard), claimBurst+claimRate*time.Since(began).Seconds()+1; float64(n) > most || n == 0 {
-		t.Errorf("%d were handed on, want at most %v", n, most)
+		t.Errorf("%d of %d were handed on, want at most %v", n, flood, most)
 	}
 	r.SetLinks(must(Links()))
 	if testutil.ToFloat64(m.drops.WithLabelValues("claim")) < 1000 {

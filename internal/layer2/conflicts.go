@@ -18,6 +18,8 @@ const (
 	// settleTime is what two speakers take to settle who is right about an address: the one that is announces it
 	// again then.
 	settleTime = 100 * time.Millisecond
+	// retellAfter is when the segment is told of a claim for the second time.
+	retellAfter = 50 * time.Millisecond
 	// sealedOctets is what a sealed payload may take of a frame.
 	sealedOctets = 1400
 )
@@ -182,6 +184,27 @@ func (e *Engine) reasserts(now time.Time) (next time.Time) {
 	return time.Time{}
 }
 
+// retelling is claims to tell the segment of once more. A frame may be lost, and in a group of more than
+// fewNodes nothing else brings a claim to who missed it before it is confirmed: by then that one may have claimed the
+// address itself.
+type retelling struct {
+	addresses []netip.Addr
+	at        time.Time
+}
+
+// retells tells what is due. It returns when to look again.
+func (e *Engine) retells(now time.Time) (next time.Time) {
+	for len(e.retell) > 0 {
+		first := e.retell[0]
+		if first.at.After(now) {
+			return first.at
+		}
+		e.retell = e.retell[1:]
+		e.tellSegment(first.addresses)
+	}
+	return time.Time{}
+}
+
 func (e *Engine) report(r ConflictReport) {
 	e.Log.Warn("a foreign host uses an address of ours", "vip", r.Address, "service", r.Service, "hardware address", r.HardwareAddr, "interface", r.Interface)
 	e.Metrics.conflictsSeen.Inc()
@@ -243,7 +266,7 @@ func (e *Engine) heard(iface string, payload []byte) {
 func (e *Engine) tellSegment(addresses []netip.Addr) {
 	by := map[string][]netip.Addr{}
 	for _, a := range addresses {
-		if o := e.status.Owned[a]; o.For == "" {
+		if o := e.status.Owned[a]; o.For == "" { // nothing if it is not this node's any more
 			for _, i := range o.Interfaces {
 				by[i] = append(by[i], a)
 			}

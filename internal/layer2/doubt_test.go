@@ -1,6 +1,7 @@
 package layer2
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -61,5 +62,33 @@ func TestALookAtHealthyNodesCostsNothing(t *testing.T) {
 	e.nodes = nil // who counts them again finds none
 	if e.Decide(now); !e.majority() {
 		t.Error("nodes are counted at each look")
+	}
+}
+
+// heirs are sessions that are told who is lost, and give this node somebody to watch in its place.
+type heirs struct {
+	noSessions
+	lost  string
+	fresh []string
+}
+
+func (h *heirs) SetMembers(_ map[string]netip.Addr, lost func(string) bool) []string {
+	if lost(h.lost) {
+		return h.fresh
+	}
+	return nil
+}
+
+func TestWhoIsWatchedInPlaceOfALostOneIsDoubtedAtOnce(t *testing.T) {
+	s := newEther(t, 1, 5, 12)
+	e := s.hosts["n0"].engine
+	e.sessions = &heirs{lost: "n1", fresh: []string{"n2"}}
+	owned := len(ownedIn(s.owners(), "n2"))
+	// Sessions with n2 say nothing: who had them is lost as well.
+	s.cable["n2"] = 9
+	s.cut("n1")
+	s.run(450 * time.Millisecond)
+	if owned == 0 || e.elector.takesPart("n2") {
+		t.Errorf("n2, which owned %d addresses, takes part still", owned)
 	}
 }

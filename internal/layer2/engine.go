@@ -142,6 +142,7 @@ type Engine struct {
 	overheard      []Target        // hosts that spoke last, the last one last
 	conflicts      conflicts
 	reassert       []assertion          // by time
+	retell         []retelling          // by time
 	lastHeard      map[string]time.Time // nodes that were lost, until they are back
 
 	kick   chan struct{}
@@ -322,13 +323,14 @@ func (e *Engine) look(now time.Time, patient bool) (next time.Time) {
 		}
 		if len(d.Claims) > 0 {
 			e.group.Publish(d.Claims)
-			e.tellSegment(slices.Collect(func(yield func(netip.Addr) bool) {
-				for _, c := range d.Claims {
-					if !yield(c.Address) {
-						return
-					}
-				}
-			}))
+			var addresses []netip.Addr
+			for _, c := range d.Claims {
+				addresses = append(addresses, c.Address)
+			}
+			e.tellSegment(addresses)
+			if len(e.elector.nodes) > fewNodes {
+				e.retell = append(e.retell, retelling{addresses, now.Add(retellAfter)})
+			}
 		}
 		if len(d.Offers) > 0 {
 			e.group.Offer(d.Offers)
@@ -341,6 +343,9 @@ func (e *Engine) look(now time.Time, patient bool) (next time.Time) {
 			e.serving = true
 			e.introduce()
 		}
+	}
+	if again := e.retells(now); !again.IsZero() && (e.due.IsZero() || again.Before(e.due)) {
+		e.due = again
 	}
 	if again := e.reasserts(now); !again.IsZero() && (e.due.IsZero() || again.Before(e.due)) {
 		e.due = again

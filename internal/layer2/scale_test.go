@@ -17,14 +17,14 @@ import (
 
 // owned tells whether each of some addresses has a node that answers for it.
 func (s *swarm) owned(list []netip.Addr) bool {
-	return !slices.ContainsFunc(list, func(a netip.Addr) bool {
-		return !slices.ContainsFunc(s.peers, func(p *simPeer) bool { return !s.down[p.name] && p.e.vips[a].owns() })
+	return s.each(list, func(a netip.Addr) bool {
+		return slices.ContainsFunc(s.peers, func(p *simPeer) bool { return !s.down[p.name] && p.e.vips[a].owns() })
 	})
 }
 
 // agreed tells whether all nodes know the same confirmed or unconfirmed owner of some addresses, who answers alone.
 func (s *swarm) agreed(list []netip.Addr) bool {
-	for _, a := range list {
+	return s.each(list, func(a netip.Addr) bool {
 		owner, answering := "", 0
 		for _, p := range s.peers {
 			if s.down[p.name] {
@@ -38,7 +38,16 @@ func (s *swarm) agreed(list []netip.Addr) bool {
 				answering++
 			}
 		}
-		if answering != 1 || s.down[owner] {
+		return answering == 1 && !s.down[owner]
+	})
+}
+
+// each tells whether something holds for each of some addresses. It begins with the one for which it did not hold the last
+// time: of many, which are asked for often, few are late.
+func (s *swarm) each(list []netip.Addr, holds func(netip.Addr) bool) bool {
+	for i := range list {
+		if at := (s.late + i) % len(list); !holds(list[at]) {
+			s.late = at
 			return false
 		}
 	}

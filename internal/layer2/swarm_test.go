@@ -16,7 +16,7 @@ import (
 // swarm runs many electors against each other over a model of our gossip, in virtual time. What is real: each node's
 // Elector, whose choice of watchers (package bfd), what a message of package gossip takes, and at what pace claims on
 // the segment are read. The model: packets take up to 2 ms and one in a hundred is lost. A claim goes to all at once by
-// a broadcast frame, which is not passed on, and, in a group of up to 64, by a packet to each. By gossip it goes from
+// a broadcast frame, sent twice and not passed on, and, in a group of up to 64, by a packet to each. By gossip it goes from
 // node to node as memberlist spreads it: every 100 ms to three others, at most what a packet holds, those sent least
 // first, each a number of times that grows with the logarithm of the group's size. Every 30 s, in large groups more
 // rarely, a node exchanges all that it knows with another one. Detection is modelled in cuts_of_many_test.go.
@@ -35,6 +35,7 @@ type swarm struct {
 	busy                                            time.Duration // in the electors
 
 	sizes sizes
+	late  int // see each
 	// parted is who has lost whom, orphans are the lost whose watchers are lost too, with who watches them, in order.
 	parted  map[[2]string]bool
 	orphans map[string][]string
@@ -181,10 +182,17 @@ func (s *swarm) decide(p *simPeer) {
 	s.claims += len(d.Claims)
 	for chunk := range slices.Chunk(d.Claims, s.sizes.perFrame) {
 		list := rumors(chunk)
-		s.frames++
-		s.octets += s.sizes.frame(len(chunk))
+		times := 1
+		if len(s.peers) > fewNodes {
+			times = 2
+		}
+		s.frames += times
+		s.octets += float64(times) * s.sizes.frame(len(chunk))
 		for _, to := range s.peers {
 			s.hear(to, list)
+			if times > 1 {
+				s.at(retellAfter, func() { s.hear(to, list) })
+			}
 			if len(s.peers) <= directMembers {
 				s.send(to, list)
 			}

@@ -210,3 +210,28 @@ func ownedIn(owners map[netip.Addr]string, node string) (list []netip.Addr) {
 	}
 	return list
 }
+
+// A frame with a claim may be lost. In a large group nothing else is sure to bring the claim before it is confirmed.
+func TestTheSegmentIsToldTwiceOfAClaimInALargeGroup(t *testing.T) {
+	s := newEther(t, 1, 4, 12)
+	for _, h := range s.hosts {
+		for i := range fewNodes {
+			h.engine.elector.node(nodeName(i)) // that take no part
+		}
+	}
+	lost := ownedIn(s.owners(), "n1")
+	s.sealed = nil
+	s.cut("n1")
+	s.run(time.Second)
+	told := map[netip.Addr]int{}
+	for _, claims := range s.sealed {
+		for _, c := range claims {
+			told[c.Address]++
+		}
+	}
+	for _, a := range lost {
+		if told[a] != 2 {
+			t.Errorf("the segment was told %d times who has %s now", told[a], a)
+		}
+	}
+}
