@@ -93,9 +93,10 @@ func tune(config *rest.Config, component, version string) {
 	// bounded by the number of writers.
 	config.QPS = -1
 	config.Dial = dialPaced // a burst costs little more than half of what it did
-	// A connection that died without a word (the API server's machine lost power) is found by HTTP/2
-	// pings. client-go reads their times from the environment alone; its default is 30 s and 15 s.
-	for name, seconds := range map[string]string{"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "5", "HTTP2_PING_TIMEOUT_SECONDS": "5"} {
+	// A connection that died without a word (the API server's machine lost power, or its cable) is found by HTTP/2
+	// pings: in less time than a leader has to renew its Lease (10 s), or a short loss would cost the lead and 15 s.
+	// client-go reads their times from the environment alone; its default is 30 s and 15 s.
+	for name, seconds := range map[string]string{"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "3", "HTTP2_PING_TIMEOUT_SECONDS": "3"} {
 		if _, set := os.LookupEnv(name); !set {
 			os.Setenv(name, seconds)
 		}
