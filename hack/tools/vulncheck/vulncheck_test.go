@@ -12,11 +12,11 @@ import (
 
 // database is one with a single, made-up vulnerability in a function of Go's library that internal/lb calls. A package with
 // few imports is read in seconds.
-func database(t *testing.T, fixed string) (url string) {
+func database(t *testing.T, id, fixed, at string) (url string) {
 	t.Helper()
 	dir := t.TempDir()
 	type object = map[string]any
-	const id, at, module = "GO-2099-0001", "2099-01-01T00:00:00Z", "stdlib"
+	const module = "stdlib"
 	for name, content := range map[string]any{
 		"index/db.json":      object{"modified": at},
 		"index/modules.json": []object{{"path": module, "vulns": []object{{"id": id, "modified": at, "fixed": fixed}}}},
@@ -28,6 +28,7 @@ func database(t *testing.T, fixed string) (url string) {
 				"ranges":             []object{{"type": "SEMVER", "events": []object{{"introduced": "0"}, {"fixed": fixed}}}},
 				"ecosystem_specific": object{"imports": []object{{"path": "crypto/sha256", "symbols": []string{"Sum256"}}}},
 			}},
+			"database_specific": object{"url": "https://pkg.go.dev/vuln/" + id},
 		},
 	} {
 		text, err := json.Marshal(content)
@@ -45,16 +46,20 @@ func database(t *testing.T, fixed string) (url string) {
 }
 
 func TestScript(t *testing.T) {
+	const id, accepted, none, now, old = "GO-2099-0001", "GO-2026-4736", "No vulnerabilities found", "2099-01-01T00:00:00Z", "2020-01-01T00:00:00Z"
 	for _, tt := range []struct {
 		name, database, required string
 		passes                   bool
 		says                     string
 	}{
-		{"a vulnerability that is reached fails", database(t, "99.0.0"), "", false, "GO-2099-0001"},
-		{"one that is mended passes", database(t, "0.0.1"), "", true, "No vulnerabilities found"},
-		{"a database that is not reached is said", "http://127.0.0.1:1", "", true, "NOT CHECKED"},
-		{"and fails where it is required", "http://127.0.0.1:1", "required", false, "NOT CHECKED"},
-		{"so does one that is not there", "file:///nowhere", "required", false, "NOT CHECKED"},
+		{"a vulnerability that is reached fails", database(t, id, "99.0.0", now), "", false, id},
+		{"one that is mended passes", database(t, id, "0.0.1", now), "", true, none},
+		{"one that is accepted passes, and is named", database(t, accepted, "99.0.0", now), "", true, "accepts: " + accepted},
+		{"an old database is said", database(t, id, "0.0.1", old), "", true, "DAYS OLD"},
+		{"a database that is not reached is said, and ours is read", "http://127.0.0.1:1", "", true, "CHECKED IN PART ONLY"},
+		{"what is read then is said as well", "http://127.0.0.1:1", "", true, "hack/vulndb of 2026-"},
+		{"where Go's is required ours does not do", "http://127.0.0.1:1", "required", false, "NOT CHECKED"},
+		{"nor for one that is not there", "file:///nowhere", "required", false, "NOT CHECKED"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := exec.Command("../../vulncheck.sh", "./internal/lb")
