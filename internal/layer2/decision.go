@@ -62,6 +62,8 @@ type Decision struct {
 	// Claims are new ones of this node, for all the others; Offers are each for one of them.
 	Claims []lb.Claim
 	Offers []lb.Offer
+	// Unproven are the nodes whose claims this one would contest if it were sure to be heard: see Contact.
+	Unproven []string
 	// Wake is when to decide again at the latest; zero for never.
 	Wake time.Time
 }
@@ -99,6 +101,11 @@ func (e *Elector) Decide(now time.Time) (d Decision) {
 	d.Offers, e.bequests = append(d.Offers, e.bequests...), nil
 	if o, ok := e.give(now); ok {
 		d.Offers = append(d.Offers, o)
+	}
+	for _, x := range e.unproven {
+		if !slices.Contains(d.Unproven, x.claim.Node) {
+			d.Unproven = append(d.Unproven, x.claim.Node)
+		}
 	}
 	for _, q := range []*deadlines{&e.waits, &e.hurries, &e.pending, &e.again, &e.ends} {
 		d.Wake = sooner(d.Wake, q.next())

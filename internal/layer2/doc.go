@@ -51,7 +51,8 @@
 // process that was frozen.
 //
 // A path may be cut one way. So what is heard without a question of ours proves nothing: neither that we are heard
-// ourselves, nor that the node that speaks hears its clients.
+// ourselves, nor that the node that speaks hears its clients. An owner that would contest a claim asks first: it insists
+// once somebody has answered it, which takes a millisecond, and yields if nobody does.
 //
 // A node that is lost again and again is suppressed in RFC 2439's terms. It says its penalty itself, so that
 // all choose alike; and suppression orders the choice and nothing else: it never makes anybody doubt a claim.

@@ -96,6 +96,10 @@ type Elector struct {
 	regained time.Time
 	// isolated is when this node last heard nobody on the wire.
 	isolated time.Time
+	// contact is when another host last answered this node; zero where nobody tells it. unproven are the addresses on
+	// which it would insist if it were sure to be heard.
+	contact  time.Time
+	unproven map[netip.Addr]*vip
 	blind    bool
 	// unheard is true while this node decides though no other speaker ever answered it.
 	unheard bool
@@ -159,7 +163,7 @@ func NewElector(self string) *Elector {
 		ownerless: map[netip.Addr]*vip{}, left: map[netip.Addr]*vip{}, awaited: map[netip.Addr]*vip{}, waits: deadlines{after: patience}, hurries: deadlines{after: hurry},
 		loads: map[string]*int{}, early: map[netip.Addr]*vip{}, flapping: map[string]*node{}, fields: map[string]*field{},
 		ended: map[netip.Addr]time.Time{}, ends: deadlines{after: endAfter}, again: deadlines{after: patience},
-		offers: map[netip.Addr]lb.Offer{}, pending: deadlines{after: confirmAfter},
+		offers: map[netip.Addr]lb.Offer{}, unproven: map[netip.Addr]*vip{}, pending: deadlines{after: confirmAfter},
 	}
 }
 

@@ -314,6 +314,7 @@ func (e *Engine) look(now time.Time, patient bool) (next time.Time) {
 	changed = changed || found.changed
 	e.due = found.wake
 	if e.deciding {
+		e.elector.Contact(e.health.heard)
 		d := e.elector.Decide(now)
 		e.apply(d.Changes, now)
 		changed = e.note(now) || changed || e.relinked
@@ -337,6 +338,9 @@ func (e *Engine) look(now time.Time, patient bool) (next time.Time) {
 		}
 		if !d.Wake.IsZero() && (e.due.IsZero() || d.Wake.Before(e.due)) {
 			e.due = d.Wake
+		}
+		if e.prove(d.Unproven, now) {
+			e.due = now
 		}
 		if !e.serving {
 			// Only now: until it answers, another node may be standing in for this one.

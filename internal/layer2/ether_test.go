@@ -31,10 +31,12 @@ type ether struct {
 	cable, gossip map[string]int
 	// mute are those whose frames do not get out, though they hear all; deaf those who hear nothing.
 	mute, deaf map[string]bool
-	events     timeline
-	vips       []netip.Addr
-	sealed     [][]lb.Claim // the payloads on the wire, by number
-	began      time.Time    // of watching
+	// tardy is how much later than other news a node hears what is said of itself.
+	tardy  time.Duration
+	events timeline
+	vips   []netip.Addr
+	sealed [][]lb.Claim // the payloads on the wire, by number
+	began  time.Time    // of watching
 	// bridged is true where every host has a bridge of its own as well, with a Pod on it that always answers.
 	bridged bool
 	client  map[netip.Addr]*clientView
@@ -355,8 +357,11 @@ func (t *fakeTable) say(states []lb.NodeState, claims []lb.Claim, suspicions []l
 		if name == t.h.name || o.engine == nil || !s.gossips(name, t.h.name) {
 			continue
 		}
-		table := o.table
-		s.at(s.soon(), func() { table.merge(states, claims, suspicions) })
+		table, after := o.table, s.soon()
+		if slices.ContainsFunc(suspicions, func(x lb.Suspicion) bool { return x.Node == name }) {
+			after += s.tardy
+		}
+		s.at(after, func() { table.merge(states, claims, suspicions) })
 	}
 }
 
@@ -576,8 +581,12 @@ func (s *ether) sever(before func(a, b string) bool) {
 						e.SessionChanged(b, false, silent)
 						s.kick(h)
 					} else if h.engine == e && !s.meets(a, b) {
-						e.NotHeardBy(b) // it says so
-						s.kick(h)
+						s.at(s.tardy, func() {
+							if h.engine == e && !s.meets(a, b) {
+								e.NotHeardBy(b) // it says so
+								s.kick(h)
+							}
+						})
 					}
 				})
 				s.at(time.Duration(1000+s.rand.IntN(500))*time.Millisecond, func() {

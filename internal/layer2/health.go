@@ -55,6 +55,10 @@ type Health struct {
 	// heard is when anybody answered last: then it is not this node that is cut off. Whom it hears without having asked
 	// shows nothing of the sort, since a path may be cut one way.
 	heard time.Time
+	// proof is a round of questions to witnesses and to the hosts in asked, whether anybody hears this node: Prove began
+	// it.
+	proof vitals
+	asked []string
 	// unlinked is true while this node has no interface to ask anybody on.
 	unlinked bool
 }
@@ -230,6 +234,21 @@ func (h *Health) doubt(node string, more int, now time.Time) {
 	}
 }
 
+// Prove has nodes asked, and witnesses, until anybody answers this one: else it is this node that is cut off. It tells
+// whether there is something to ask now.
+func (h *Health) Prove(nodes []string, now time.Time) (fresh bool) {
+	if fresh = h.proof.began.IsZero(); fresh {
+		h.proof.begin(now)
+		h.asked = nil
+	}
+	for _, name := range nodes {
+		if !slices.Contains(h.asked, name) {
+			h.asked = append(h.asked, name)
+		}
+	}
+	return fresh
+}
+
 // Resting tells whether a node rests.
 func (h *Health) Resting(node string) bool {
 	p := h.peers[node]
@@ -244,6 +263,13 @@ func (h *Health) Serving(node string) bool {
 
 // Decide settles what can be settled at this time. late is how much later than wanted this process looks.
 func (h *Health) Decide(now time.Time, late time.Duration) (f Findings) {
+	switch p := &h.proof; {
+	case p.began.IsZero():
+	case h.heard.After(p.began):
+		p.end()
+	default:
+		h.exhausted(p, now, late, &f, h.asked...)
+	}
 	if len(h.unwell) == 0 {
 		return f
 	}
@@ -261,7 +287,7 @@ func (h *Health) Decide(now time.Time, late time.Duration) (f Findings) {
 			p.vital = heard
 			p.end()
 			delete(h.unwell, name)
-		case h.exhausted(name, p, now, late, &f):
+		case h.exhausted(p, now, late, &f, name):
 			f.Silent = append(f.Silent, name)
 			h.lose(name, p, now, &f)
 		}
@@ -286,7 +312,7 @@ func (h *Health) decideSuspected(name string, p *vitals, now time.Time, late tim
 		p.end()
 		f.Resting = append(f.Resting, name)
 		f.wake(p.asked.Add(h.watch()))
-	case h.exhausted(name, p, now, late, f):
+	case h.exhausted(p, now, late, f, name):
 		h.lose(name, p, now, f)
 	}
 }
@@ -302,7 +328,7 @@ func (h *Health) decideResting(name string, p *vitals, now time.Time, late time.
 			f.wake(due)
 		}
 	}
-	if !p.began.IsZero() && h.exhausted(name, p, now, late, f) {
+	if !p.began.IsZero() && h.exhausted(p, now, late, f, name) {
 		f.Silent = append(f.Silent, name)
 		h.lose(name, p, now, f)
 		return
@@ -333,9 +359,9 @@ func (h *Health) decideResting(name string, p *vitals, now time.Time, late time.
 	}
 }
 
-// exhausted goes on with a round of questions. It tells whether a node did not answer all of them although
+// exhausted goes on with a round of questions to nodes. It tells whether they did not answer all of them although
 // somebody else is heard.
-func (h *Health) exhausted(name string, p *vitals, now time.Time, late time.Duration, f *Findings) bool {
+func (h *Health) exhausted(p *vitals, now time.Time, late time.Duration, f *Findings, nodes ...string) bool {
 	interval, most := askInterval, asks+p.late
 	// Between two questions too.
 	f.Isolated = f.Isolated || (p.count > most && !h.heard.After(p.began))
@@ -363,7 +389,7 @@ func (h *Health) exhausted(name string, p *vitals, now time.Time, late time.Dura
 		}
 	}
 	p.count, p.asked = p.count+1, now
-	f.Ask = append(f.Ask, name)
+	f.Ask = append(f.Ask, nodes...)
 	f.Witness = f.Witness || !h.heard.After(p.began)
 	if p.count > most {
 		f.wake(now.Add(isolatedInterval))

@@ -203,6 +203,29 @@ func TestHealth(t *testing.T) {
 				p.history = append(p.history, fmt.Sprintf("isolated for %s", p.isolated))
 			}
 		}, ""},
+		{"a node that would insist, and nobody answers, is cut off", func(p *patient) {
+			p.kernel["n1"] = false
+			p.Prove([]string{"n1"}, p.now)
+			p.run(second)
+			if p.isolated != 940*time.Millisecond {
+				p.history = append(p.history, fmt.Sprintf("isolated for %s", p.isolated))
+			}
+		}, ""},
+		{"it is not if the claimant answers, and asks no more", func(p *patient) {
+			p.Prove([]string{"n1"}, p.now)
+			p.run(second)
+			if p.asked != 1 || p.isolated > 0 {
+				p.history = append(p.history, fmt.Sprintf("asked %d times, isolated for %s", p.asked, p.isolated))
+			}
+		}, ""},
+		{"nor if anybody else does", func(p *patient) {
+			p.kernel["n1"], p.witness = false, true
+			p.Prove([]string{"n1"}, p.now)
+			p.run(second)
+			if p.asked != 1 || p.isolated > 0 {
+				p.history = append(p.history, fmt.Sprintf("asked %d times, isolated for %s", p.asked, p.isolated))
+			}
+		}, ""},
 		{"the others learn at once of a resting node that dies", func(p *patient) {
 			p.Leaves("n1", p.now)
 			p.witness = true

@@ -145,6 +145,16 @@ func (e *Elector) Silence(end time.Time) {
 func (e *Elector) Isolated(end time.Time) {
 	if end.After(e.isolated) {
 		e.isolated = end
+		touchSorted(e, e.unproven)
+	}
+}
+
+// Contact takes note of when another host last answered this node. What it insists on has to be heard: one that hears
+// the others but is not heard by them would come back to it when its cable is mended, long after it lost it.
+func (e *Elector) Contact(at time.Time) {
+	if at.After(e.contact) {
+		e.contact = at
+		touchSorted(e, e.unproven)
 	}
 }
 

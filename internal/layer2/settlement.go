@@ -15,6 +15,7 @@ func (e *Elector) settle(x *vip, now time.Time) (made bool, cause Cause) {
 		x.news, x.heardAt = false, now
 	}
 	delete(e.left, x.Address)
+	delete(e.unproven, x.Address)
 	offer, offered := e.offers[x.Address]
 	delete(e.offers, x.Address)
 	switch {
@@ -26,6 +27,10 @@ func (e *Elector) settle(x *vip, now time.Time) (made bool, cause Cause) {
 	case e.fades(x, now):
 		return false, ""
 	case x.owns() && !mine && e.contests(x, heard, now):
+		if !e.contact.IsZero() && !e.contact.After(x.heardAt) {
+			e.unproven[x.Address] = x // it goes on as before till then
+			return false, ""
+		}
 		// It was the other one that was cut off, not we: it has to know that the owner is still there.
 		e.take(x, lb.Confirmed, now)
 		return true, Settled

@@ -184,7 +184,7 @@ type judgement struct {
 func (e *Engine) judge(now time.Time, late time.Duration) judgement {
 	f := e.health.Decide(now, late)
 	for _, name := range f.Ask {
-		for _, t := range e.peers[name].targets {
+		for _, t := range e.targets(name) {
 			e.ask(t)
 		}
 	}
@@ -231,9 +231,24 @@ func (e *Engine) judge(now time.Time, late time.Duration) judgement {
 	return judgement{changed: len(f.Resting)+len(f.Lost)+len(f.Gone) > 0, wake: f.Wake}
 }
 
+// prove finds out whether anybody hears this node, before it insists against the claims of others. Who is on no segment
+// of ours cannot be asked: gossip shows it, within a second. It tells whether there is something to ask now.
+func (e *Engine) prove(claimants []string, now time.Time) bool {
+	claimants = slices.DeleteFunc(claimants, func(name string) bool { return len(e.targets(name)) == 0 })
+	return len(claimants) > 0 && e.health.Prove(claimants, now)
+}
+
 // rewatch has those watched who take part. It returns whom this node watches from now on.
 func (e *Engine) rewatch() (fresh []string) {
 	return e.sessions.SetMembers(e.group.Addresses(), func(name string) bool { _, lost := e.lastHeard[name]; return lost })
+}
+
+// targets are where a node can be asked: nowhere if it is forgotten.
+func (e *Engine) targets(node string) []Target {
+	if p := e.peers[node]; p != nil {
+		return p.targets
+	}
+	return nil
 }
 
 func (e *Engine) ask(t Target) {
@@ -256,7 +271,7 @@ func (e *Engine) witnesses(suspects []string) (list []Target) {
 	// Only where the suspects are: the Pods on a bridge of this node answer whatever becomes of its cable.
 	var names []string
 	for _, name := range suspects {
-		for _, t := range e.peers[name].targets {
+		for _, t := range e.targets(name) {
 			if !slices.Contains(names, t.Interface) {
 				names = append(names, t.Interface)
 			}
