@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# fuzz.sh TIME [WHAT...]: runs fuzz tests for TIME each, one after another: all, or those whose package or name is one of
-# WHAT. What fails is written to the package's testdata/fuzz, where `go test` runs it from then on; the rest that is worth
+# fuzz.sh TIME [WHAT...]: runs fuzz tests for TIME each, or for a number of inputs (5000x), one after another: all, or
+# those whose package or name is one of WHAT. What fails is written to the package's testdata/fuzz, where `go test` runs it from then on; the rest that is worth
 # keeping is in Go's cache, and so the next run goes on from there. It fails if a target does, after all have run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -3,10 +3,8 @@ package bgp
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"sync"
 	"testing"
@@ -51,7 +49,7 @@ func (w *world) flows(ctx context.Context, t *testing.T, to netip.AddrPort, n in
 				return err
 			}
 			connections[i] = c
-			reply, err := request(c, bufio.NewReader(c), to)
+			reply, err := lab.AskAgain(c, bufio.NewReader(c), to, patience)
 			f.list[i] = &flow{via: reply.Client.Addr().Unmap()}
 			return err
 		})
@@ -86,7 +84,7 @@ func (f *flows) use(ctx context.Context, x *flow, c net.Conn, to netip.AddrPort,
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for reader := bufio.NewReader(c); ; {
-		_, err := request(c, reader, to)
+		_, err := lab.AskAgain(c, reader, to, patience)
 		if ctx.Err() != nil {
 			return
 		}
@@ -102,22 +100,6 @@ func (f *flows) use(ctx context.Context, x *flow, c net.Conn, to netip.AddrPort,
 			return
 		}
 	}
-}
-
-// request asks over a connection that stays.
-func request(c net.Conn, reader *bufio.Reader, to netip.AddrPort) (reply lab.Reply, err error) {
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		return reply, err
-	}
-	if _, err := fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", to); err != nil {
-		return reply, err
-	}
-	response, err := http.ReadResponse(reader, nil)
-	if err != nil {
-		return reply, err
-	}
-	defer response.Body.Close()
-	return reply, json.NewDecoder(response.Body).Decode(&reply)
 }
 
 // through counts the connections, and those that broke, by the address of the node that they went through.

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/e2e/lab"
@@ -35,25 +34,7 @@ func poolRanges(p v1alpha1.IPAddressPool) (*netipx.IPSet, error) {
 
 // Ask asks the segment once who has each address.
 func (f *Fleet) Ask(ctx context.Context, addresses ...netip.Addr) (map[netip.Addr][]net.HardwareAddr, error) {
-	begin := time.Now()
-	watch, err := f.Watcher.Watch(ctx, time.Hour, addresses...)
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case <-time.After(100 * time.Millisecond):
-	case <-ctx.Done():
-	}
-	if err := watch.Stop(); err != nil {
-		return nil, err
-	}
-	answers := map[netip.Addr][]net.HardwareAddr{}
-	for _, a := range addresses {
-		for _, r := range watch.Rounds(a, begin) {
-			answers[a] = r.MACs
-		}
-	}
-	return answers, nil
+	return f.Watcher.AnswerersOf(ctx, addresses...)
 }
 
 // Owners are the nodes that answer for addresses, if exactly one does for each.

@@ -195,6 +195,16 @@ func (l *Lab) write(file string, text []byte) error {
 }
 
 // wait polls until check says true or fails, and names what it waited for when ctx is done.
+// Pause waits, unless ctx ends first.
+func Pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 func wait(ctx context.Context, what string, check func(context.Context) (bool, error)) error {
 	var last error
 	for {

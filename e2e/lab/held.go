@@ -3,9 +3,9 @@ package lab
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -50,7 +50,8 @@ func (h *Host) Hold(ctx context.Context, to netip.AddrPort, n int, interval time
 			if connections[i], err = h.DialContext(ctx, "tcp", to.String()); err != nil {
 				return err
 			}
-			return echo(connections[i], bufio.NewReader(connections[i]), to)
+			_, err = AskAgain(connections[i], bufio.NewReader(connections[i]), to, heldTimeout)
+			return err
 		})
 	}
 	if err := making.Wait(); err != nil {
@@ -81,7 +82,7 @@ func (x *Held) use(ctx context.Context, c net.Conn, to netip.AddrPort, interval 
 	defer ticker.Stop()
 	for reader := bufio.NewReader(c); ; {
 		begin := time.Now()
-		err := echo(c, reader, to)
+		_, err := AskAgain(c, reader, to, heldTimeout)
 		if ctx.Err() != nil {
 			return
 		}
@@ -102,24 +103,23 @@ func (x *Held) use(ctx context.Context, c net.Conn, to netip.AddrPort, interval 
 	}
 }
 
-// echo sends a request and reads its answer; the connection stays.
-func echo(c net.Conn, reader *bufio.Reader, to netip.AddrPort) error {
-	if err := c.SetDeadline(time.Now().Add(heldTimeout)); err != nil {
-		return err
+// AskAgain asks a backend over a connection that stays. The answer may take so long.
+func AskAgain(c net.Conn, reader *bufio.Reader, to netip.AddrPort, patience time.Duration) (reply Reply, err error) {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		return reply, err
 	}
 	if _, err := fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", to); err != nil {
-		return err
+		return reply, err
 	}
 	response, err := http.ReadResponse(reader, nil)
 	if err != nil {
-		return err
+		return reply, err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return errors.New("answered " + response.Status)
+		return reply, errors.New("answered " + response.Status)
 	}
-	_, err = io.Copy(io.Discard, response.Body)
-	return err
+	return reply, json.NewDecoder(response.Body).Decode(&reply)
 }
 
 // Result is what has become of the connections so far.

@@ -203,3 +203,23 @@ func (r Round) Since(since time.Time) string {
 	}
 	return fmt.Sprintf("%+.2f s [%s]", r.At.Sub(since).Seconds(), strings.Join(macs, " "))
 }
+
+// AnswerersOf asks the segment once who has each of these addresses, and waits a tenth of a second for the answers.
+func (h *Host) AnswerersOf(ctx context.Context, addresses ...netip.Addr) (map[netip.Addr][]net.HardwareAddr, error) {
+	begin := time.Now()
+	watch, err := h.Watch(ctx, time.Hour, addresses...)
+	if err != nil {
+		return nil, err
+	}
+	_ = Pause(ctx, 100*time.Millisecond) // what has come by then counts
+	if err := watch.Stop(); err != nil {
+		return nil, err
+	}
+	answers := map[netip.Addr][]net.HardwareAddr{}
+	for _, a := range addresses {
+		for _, r := range watch.Rounds(a, begin) {
+			answers[a] = r.MACs
+		}
+	}
+	return answers, nil
+}

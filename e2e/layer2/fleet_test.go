@@ -128,22 +128,7 @@ func (w *world) removeServices(t *testing.T, addresses []netip.Addr, names ...st
 
 // ask asks the segment once who has each address.
 func (w *world) ask(ctx context.Context, addresses []netip.Addr) (map[netip.Addr][]net.HardwareAddr, error) {
-	begin := time.Now()
-	watch, err := w.Client(watching).Watch(ctx, time.Hour, addresses...)
-	if err != nil {
-		return nil, err
-	}
-	time.Sleep(100 * time.Millisecond)
-	if err := watch.Stop(); err != nil {
-		return nil, err
-	}
-	answers := map[netip.Addr][]net.HardwareAddr{}
-	for _, a := range addresses {
-		for _, r := range watch.Rounds(a, begin) {
-			answers[a] = r.MACs
-		}
-	}
-	return answers, nil
+	return w.Client(watching).AnswerersOf(ctx, addresses...)
 }
 
 // owners waits until exactly one node answers for each address, and returns it.

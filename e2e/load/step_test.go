@@ -93,14 +93,14 @@ const before = 100 * time.Millisecond
 // take takes a step, and returns when its time is over and, where a node came back, all is settled.
 func (s step) take(ctx context.Context, f *fleet.Fleet, begin time.Time, lasts time.Duration) (taken, error) {
 	from := time.Now()
-	if err := pause(ctx, before); err != nil {
+	if err := lab.Pause(ctx, before); err != nil {
 		return taken{}, err
 	}
 	at := time.Now()
 	if err := s.do(ctx); err != nil {
 		return taken{}, fmt.Errorf("%s: %w", s.name, err)
 	}
-	if err := pause(ctx, lasts-time.Since(at)); err != nil {
+	if err := lab.Pause(ctx, lasts-time.Since(at)); err != nil {
 		return taken{}, err
 	}
 	if s.back {
@@ -111,13 +111,4 @@ func (s step) take(ctx context.Context, f *fleet.Fleet, begin time.Time, lasts t
 		}
 	}
 	return taken{s.event, stretch{from.Sub(begin), at.Sub(begin), time.Since(begin)}}, nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -34,7 +34,7 @@ func (l *life) pool(ctx context.Context) error {
 	if err := set(append(before.Spec.Addresses, "192.0.2.230-192.0.2.239")); err != nil {
 		return err
 	}
-	if err := pause(ctx, 3*time.Second); err != nil {
+	if err := lab.Pause(ctx, 3*time.Second); err != nil {
 		return err
 	}
 	return set(before.Spec.Addresses)
@@ -51,7 +51,7 @@ spec: {addresses: ["192.0.2.240-192.0.2.249"], autoAssign: false}
 	if err != nil {
 		return err
 	}
-	if err := pause(ctx, 3*time.Second); err != nil {
+	if err := lab.Pause(ctx, 3*time.Second); err != nil {
 		return err
 	}
 	return l.Fairlead.FairleadV1alpha1().IPAddressPools().Delete(ctx, "spare", metav1.DeleteOptions{})
@@ -82,7 +82,7 @@ func (l *life) holdTime(ctx context.Context, r *rand.Rand) error {
 		defer l.diary.begin(cause{what: "the hold time of " + router.Name, ways: []string{l.Way(router)}, kinds: []kind{broken, failed}, outage: true})()
 	}
 	begin := time.Now()
-	if err := pause(ctx, time.Second-time.Duration(begin.Nanosecond())); err != nil { // statuses have whole seconds
+	if err := lab.Pause(ctx, time.Second-time.Duration(begin.Nanosecond())); err != nil { // statuses have whole seconds
 		return err
 	}
 	begin = time.Now().Truncate(time.Second)
@@ -113,7 +113,7 @@ func (l *life) holdTime(ctx context.Context, r *rand.Rand) error {
 			return err
 		}
 	}
-	return pause(ctx, showing)
+	return lab.Pause(ctx, showing)
 }
 
 // otherHold is another hold time of a router than the last one.

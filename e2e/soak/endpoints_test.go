@@ -72,7 +72,7 @@ func (l *life) endpointStep(ctx context.Context, act string, r *rand.Rand) error
 		if err := l.deploy(ctx, node); err != nil {
 			return err
 		}
-		if err := pause(ctx, time.Second); err != nil {
+		if err := lab.Pause(ctx, time.Second); err != nil {
 			return err
 		}
 		return l.retire(ctx, node, 1)
@@ -81,7 +81,7 @@ func (l *life) endpointStep(ctx context.Context, act string, r *rand.Rand) error
 		if err := p.SetReady(ctx, false); err != nil {
 			return err
 		}
-		if err := pause(ctx, time.Second); err != nil {
+		if err := lab.Pause(ctx, time.Second); err != nil {
 			return err
 		}
 		return p.SetReady(ctx, true)
@@ -94,7 +94,7 @@ func (l *life) endpointStep(ctx context.Context, act string, r *rand.Rand) error
 	end := l.diary.begin(cause{what: "no Pod on " + node, node: node, kinds: []kind{moved, told, doubled, failed}})
 	err := l.retire(ctx, node, podsPerNode)
 	if err == nil {
-		err = pause(ctx, time.Second)
+		err = lab.Pause(ctx, time.Second)
 	}
 	end()
 	if err != nil {
@@ -107,7 +107,7 @@ func (l *life) endpointStep(ctx context.Context, act string, r *rand.Rand) error
 			return err
 		}
 	}
-	return pause(ctx, 2*time.Second)
+	return lab.Pause(ctx, 2*time.Second)
 }
 
 // retire deletes the oldest Pods of a node and waits until they are gone.
@@ -124,13 +124,4 @@ func (l *life) retire(ctx context.Context, node string, n int) error {
 		}
 	}
 	return err
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

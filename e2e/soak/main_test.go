@@ -106,7 +106,7 @@ func (l *life) lane(ctx context.Context, begin time.Time, length time.Duration, 
 		if time.Since(begin) > length && !slices.ContainsFunc(upgrades(length), func(u step) bool { return u.act == s.act }) {
 			continue
 		}
-		if pause(ctx, time.Until(begin.Add(s.at))) != nil {
+		if lab.Pause(ctx, time.Until(begin.Add(s.at))) != nil {
 			return
 		}
 		limited, cancel := context.WithTimeout(ctx, stepLimit)
@@ -248,7 +248,7 @@ func (l *life) useAll(ctx context.Context) {
 func (l *life) rest(ctx context.Context, t *testing.T, s *sampler, length time.Duration) map[string]float64 {
 	t.Helper()
 	// What speakers see of each other is written within ten seconds, and what they told routers within two.
-	if err := pause(ctx, 12*time.Second); err != nil {
+	if err := lab.Pause(ctx, 12*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	look := func() map[string]float64 {
@@ -259,7 +259,7 @@ func (l *life) rest(ctx context.Context, t *testing.T, s *sampler, length time.D
 		}
 	}
 	begin, before := time.Now(), look()
-	if err := pause(ctx, length); err != nil {
+	if err := lab.Pause(ctx, length); err != nil {
 		t.Fatal(err)
 	}
 	after := look()

@@ -43,7 +43,7 @@ func (l *life) drain(ctx context.Context, act string, r *rand.Rand) error {
 	if err == nil {
 		err = l.letsGo(ctx, n)
 	}
-	_ = pause(ctx, showing)
+	_ = lab.Pause(ctx, showing)
 	gone()
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func (l *life) drain(ctx context.Context, act string, r *rand.Rand) error {
 	if err := l.hops(ctx, n, true); err != nil {
 		return err
 	}
-	return pause(ctx, showing)
+	return lab.Pause(ctx, showing)
 }
 
 // letsGo waits until a node owns nothing and is nobody's next hop.
@@ -124,7 +124,7 @@ func (l *life) selectors(ctx context.Context, r *rand.Rand) error {
 	if err == nil {
 		err = l.ownsNothing(ctx, n)
 	}
-	_ = pause(ctx, showing)
+	_ = lab.Pause(ctx, showing)
 	end()
 	if err != nil {
 		return err
@@ -147,7 +147,7 @@ func (l *life) preferred(ctx context.Context, r *rand.Rand) error {
 	if err != nil {
 		return err
 	}
-	if err := pause(ctx, 3*time.Second); err != nil {
+	if err := lab.Pause(ctx, 3*time.Second); err != nil {
 		return err
 	}
 	return l.advertise(ctx, `{"spec": {"preferredNodeSelectors": null}}`)
@@ -162,12 +162,12 @@ func (l *life) rebalance(ctx context.Context) error {
 	}
 	before, _ := l.owners.moves()
 	for quiet := 0; quiet < 6; quiet++ {
-		if err := pause(ctx, time.Second); err != nil {
+		if err := lab.Pause(ctx, time.Second); err != nil {
 			return err
 		}
 		if now, _ := l.owners.moves(); now != before {
 			before, quiet = now, 0
 		}
 	}
-	return pause(ctx, showing)
+	return lab.Pause(ctx, showing)
 }

@@ -25,7 +25,7 @@ func (l *life) rollSpeakers(ctx context.Context) error {
 			return fmt.Errorf("after %s was replaced: %w", n.Speaker.Name, err)
 		}
 	}
-	return pause(ctx, showing)
+	return lab.Pause(ctx, showing)
 }
 
 // rollControllers restarts one controller after another, the leader among them.

@@ -3,11 +3,7 @@ package soak
 import (
 	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"sync"
 	"time"
@@ -150,7 +146,7 @@ func (u *users) keep(ctx context.Context, way string, c net.Conn, to netip.AddrP
 	defer ticker.Stop()
 	reader, via, good := bufio.NewReader(c), "", time.Time{}
 	for {
-		reply, err := request(c, reader, to)
+		reply, err := lab.AskAgain(c, reader, to, patienceEstablished)
 		now := time.Now()
 		switch {
 		case ctx.Err() != nil:
@@ -180,23 +176,4 @@ func (u *users) nodeAt(a netip.Addr) string {
 		}
 	}
 	return ""
-}
-
-// request asks over a connection that stays.
-func request(c net.Conn, reader *bufio.Reader, to netip.AddrPort) (reply lab.Reply, err error) {
-	if err := c.SetDeadline(time.Now().Add(patienceEstablished)); err != nil {
-		return reply, err
-	}
-	if _, err := fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", to); err != nil {
-		return reply, err
-	}
-	response, err := http.ReadResponse(reader, nil)
-	if err != nil {
-		return reply, err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return reply, errors.New("answered " + response.Status)
-	}
-	return reply, json.NewDecoder(response.Body).Decode(&reply)
 }

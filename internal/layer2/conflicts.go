@@ -148,7 +148,7 @@ func (e *Engine) contend(s Sighting, now time.Time) {
 			e.Log.Info("another speaker announces an address that this one answers for", "vip", s.Address, "node", node, "interface", s.Interface, "more", more)
 		}
 		e.broadcast([]netip.Addr{s.Address}, own.Interfaces)
-		e.reassert = append(e.reassert, assertion{s.Address, now.Add(settleTime)})
+		e.reassert = append(e.reassert, later[netip.Addr]{s.Address, now.Add(settleTime)})
 		return
 	}
 	if s.Kind == Wanted {
@@ -163,47 +163,38 @@ func (e *Engine) contend(s Sighting, now time.Time) {
 	}
 }
 
-// assertion is an address to announce again at a time, if it still is this node's.
-type assertion struct {
-	address netip.Addr
-	at      time.Time
+// later is what is to be done at a time.
+type later[T any] struct {
+	what T
+	at   time.Time
+}
+
+// due takes what is due from a list that is sorted by time, and does it. It returns when to look again.
+func due[T any](list *[]later[T], now time.Time, do func(T)) (next time.Time) {
+	for len(*list) > 0 {
+		first := (*list)[0]
+		if first.at.After(now) {
+			return first.at
+		}
+		*list = (*list)[1:]
+		do(first.what)
+	}
+	return time.Time{}
 }
 
 // reasserts announces what this node turned out to be right about. It returns when to look again.
 func (e *Engine) reasserts(now time.Time) (next time.Time) {
-	for len(e.reassert) > 0 {
-		first := e.reassert[0]
-		if first.at.After(now) {
-			return first.at
+	return due(&e.reassert, now, func(a netip.Addr) {
+		if _, owned := e.status.Owned[a]; owned {
+			e.responder.Announce(a)
 		}
-		e.reassert = e.reassert[1:]
-		if _, owned := e.status.Owned[first.address]; owned {
-			e.responder.Announce(first.address)
-		}
-	}
-	return time.Time{}
+	})
 }
 
-// retelling is claims to tell the segment of once more. A frame may be lost, and in a group of more than
-// fewNodes nothing else brings a claim to who missed it before it is confirmed: by then that one may have claimed the
-// address itself.
-type retelling struct {
-	addresses []netip.Addr
-	at        time.Time
-}
-
-// retells tells what is due. It returns when to look again.
-func (e *Engine) retells(now time.Time) (next time.Time) {
-	for len(e.retell) > 0 {
-		first := e.retell[0]
-		if first.at.After(now) {
-			return first.at
-		}
-		e.retell = e.retell[1:]
-		e.tellSegment(first.addresses)
-	}
-	return time.Time{}
-}
+// retells tells the segment of claims once more. A frame may be lost, and in a group of more than fewNodes nothing else
+// brings a claim to who missed it before it is confirmed: by then that one may have claimed the address itself. It returns
+// when to look again.
+func (e *Engine) retells(now time.Time) (next time.Time) { return due(&e.retell, now, e.tellSegment) }
 
 func (e *Engine) report(r ConflictReport) {
 	e.Log.Warn("a foreign host uses an address of ours", "vip", r.Address, "service", r.Service, "hardware address", r.HardwareAddr, "interface", r.Interface)

@@ -141,9 +141,9 @@ type Engine struct {
 	missed         map[string]bool // nodes whose sessions with this one were lost
 	overheard      []Target        // hosts that spoke last, the last one last
 	conflicts      conflicts
-	reassert       []assertion          // by time
-	retell         []retelling          // by time
-	lastHeard      map[string]time.Time // nodes that were lost, until they are back
+	reassert       []later[netip.Addr]   // by time
+	retell         []later[[]netip.Addr] // by time
+	lastHeard      map[string]time.Time  // nodes that were lost, until they are back
 
 	kick   chan struct{}
 	mu     sync.Mutex
@@ -330,7 +330,7 @@ func (e *Engine) look(now time.Time, patient bool) (next time.Time) {
 			}
 			e.tellSegment(addresses)
 			if len(e.elector.nodes) > fewNodes {
-				e.retell = append(e.retell, retelling{addresses, now.Add(retellAfter)})
+				e.retell = append(e.retell, later[[]netip.Addr]{addresses, now.Add(retellAfter)})
 			}
 		}
 		if len(d.Offers) > 0 {

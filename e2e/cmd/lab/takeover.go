@@ -38,7 +38,7 @@ func (s *story) pull(ctx context.Context) error {
 		s.client.Name, milliseconds(probeInterval), s.lost.Name, s.lost.Name)
 	stop := s.probeAll(ctx)
 	defer stop()
-	if err := pause(ctx, settlingTime/2); err != nil {
+	if err := lab.Pause(ctx, settlingTime/2); err != nil {
 		return err
 	}
 	pulled := time.Now()
@@ -56,7 +56,7 @@ func (s *story) pull(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := pause(ctx, settlingTime); err != nil {
+	if err := lab.Pause(ctx, settlingTime); err != nil {
 		return err
 	}
 	results := stop()
@@ -152,7 +152,7 @@ func (s *story) putBack(ctx context.Context) error {
 	}
 	s.say("%s was back among the others after %.1f seconds. The addresses stay where they are, for a move would break "+
 		"connections. %.0f seconds later:", s.lost.Name, took.Seconds(), observingStays.Seconds())
-	if err := pause(ctx, observingStays); err != nil {
+	if err := lab.Pause(ctx, observingStays); err != nil {
 		return err
 	}
 	for _, vip := range s.vips {
@@ -221,14 +221,4 @@ func (s *story) tidy(ctx context.Context) error {
 		return errors.Join(err, errors.New("it is still there"))
 	})
 	return err
-}
-
-// pause waits, unless ctx ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
