@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -247,6 +248,8 @@ func third(nodes int) (names []string) {
 func TestScale(t *testing.T) {
 	rows := []row{{"a node", 70, 800, oneNode}, {"a rack", 100, 500, rack}, {"a third", 60, 400, third}}
 	full := os.Getenv("FAIRLEAD_SCALE") != ""
+	runtime.LockOSThread() // for threadTime
+	defer runtime.UnlockOSThread()
 	if full {
 		rows = []row{
 			{"a node", 500, 10_000, oneNode}, {"a rack", 500, 10_000, rack}, {"a third", 500, 10_000, third},

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fairlead-lb/fairlead/internal/lb"
 )
 
@@ -169,10 +171,19 @@ func (s *swarm) run(d time.Duration, until func() bool) (took time.Duration) {
 	return d
 }
 
+// threadTime is the CPU time of the calling thread, to which the test has to be locked.
+func threadTime() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
+		panic(err)
+	}
+	return time.Duration(t.Nano())
+}
+
 func (s *swarm) decide(p *simPeer) {
-	began := time.Now()
+	began := threadTime()
 	d := p.e.Decide(s.now)
-	s.busy += time.Since(began)
+	s.busy += threadTime() - began
 	for _, c := range d.Changes {
 		if c.Claimed {
 			s.moves[c.Address]++
