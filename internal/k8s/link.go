@@ -3,6 +3,7 @@ package k8s
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -70,6 +71,9 @@ func (l *link) RoundTrip(r *http.Request) (*http.Response, error) {
 	_, bounded := r.Context().Deadline()
 	for {
 		response, err := l.try(r)
+		if err == nil && r.URL.Query().Get("watch") == "true" {
+			response.Body = &stream{response.Body}
+		}
 		if err == nil || bounded || r.Method != http.MethodGet {
 			return response, err
 		}
@@ -79,6 +83,19 @@ func (l *link) RoundTrip(r *http.Request) (*http.Response, error) {
 		case <-time.After(retryAfter + rand.N(retryAfter)):
 		}
 	}
+}
+
+// stream is what a watch reads. Where its connection dies, it ends as if it had been cut off by the other side: that
+// client-go takes for the end of this one watch, and goes on from the last object seen. For any other failure it asks
+// for everything again, after a pause that doubles each time, until there was none for two minutes.
+type stream struct{ io.ReadCloser }
+
+func (s *stream) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
 // retryAfter is short, since as a rule it costs a SYN and its refusal, and jittered, since every speaker

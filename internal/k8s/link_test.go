@@ -4,14 +4,20 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 )
 
@@ -95,6 +101,62 @@ func TestLinkKeepsAskingForInformers(t *testing.T) {
 		}
 		if took, err := ask(t.Context(), http.MethodGet); err != nil || took > time.Hour+time.Second {
 			t.Errorf("a list: %v after %v, want an answer within a second of the API server's return", err, took)
+		}
+	})
+}
+
+// The connection dies again and again, as when the API server's machine is cut off for some seconds each time. The
+// watch goes on where it was, at once: client-go alone would wait longer each time, and then ask for all again.
+func TestWatchGoesOnWhereItsConnectionDied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const deaths = 8
+		version := func(i int) string { return strconv.Itoa(1000 + i) }
+		var asked []string
+		begin := time.Now()
+		l := newLink("https://192.0.2.10:6443", slog.New(slog.DiscardHandler))
+		l.next = transport(func(r *http.Request) (*http.Response, error) {
+			q := r.URL.Query()
+			i := len(asked)
+			asked = append(asked, fmt.Sprintf("%v watch=%s from %q, all: %s", time.Since(begin), q.Get("watch"), q.Get("resourceVersion"), q.Get("sendInitialEvents")))
+			event := `{"type":"MODIFIED","object":{"kind":"Service","apiVersion":"v1","metadata":{"name":"web","namespace":"default","resourceVersion":"` + version(i) + `"}}}` + "\n"
+			if q.Get("sendInitialEvents") != "" {
+				event = `{"type":"BOOKMARK","object":{"kind":"Service","apiVersion":"v1","metadata":{"resourceVersion":"` + version(i) + `","annotations":{"k8s.io/initial-events-end":"true"}}}}` + "\n"
+			}
+			body, server := io.Pipe()
+			go func() {
+				server.Write([]byte(event))
+				select {
+				case <-r.Context().Done():
+				case <-time.After(5 * time.Second):
+				}
+				server.CloseWithError(errors.New("http2: client connection lost"))
+			}()
+			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: body, Request: r}, nil
+		})
+		core, err := kubernetes.NewForConfigAndClient(&rest.Config{Host: l.server}, &http.Client{Transport: l})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		w := WatchServices(&Cluster{Core: core}, slog.New(slog.DiscardHandler))
+		done := make(chan error)
+		go func() { done <- w.Run(ctx) }()
+		time.Sleep(deaths*5*time.Second + time.Second)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		var want []string
+		for i := range deaths + 1 {
+			at := time.Duration(i) * 5 * time.Second
+			if i == 0 {
+				want = append(want, fmt.Sprintf(`%v watch=true from "", all: true`, at))
+			} else {
+				want = append(want, fmt.Sprintf(`%v watch=true from %q, all: `, at, version(i-1)))
+			}
+		}
+		if !slices.Equal(asked, want) {
+			t.Errorf("asked:\n%s\nwant:\n%s", strings.Join(asked, "\n"), strings.Join(want, "\n"))
 		}
 	})
 }
