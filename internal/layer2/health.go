@@ -75,6 +75,7 @@ type vitals struct {
 	// owed to our own lateness. No round is on while asked is zero.
 	began, asked time.Time
 	count, late  int
+	reached      time.Time // when somebody was heard first in this round
 	last         time.Time // when its speaker was last heard by who suspects it, as far as is known
 	answered     time.Time // when the kernel answered last
 	attested     time.Time // when the speaker answered on the segment
@@ -208,6 +209,11 @@ func (h *Health) Attested(node string, at time.Time) {
 func (h *Health) Heard(at time.Time) {
 	if at.After(h.heard) {
 		h.heard = at
+	}
+	for _, p := range h.unwell {
+		if p.reached.IsZero() && at.After(p.began) {
+			p.reached = at
+		}
 	}
 }
 
@@ -379,7 +385,7 @@ func (h *Health) exhausted(p *vitals, now time.Time, late time.Duration, f *Find
 		switch {
 		case late > lateLimit && p.late < lateAsks:
 			p.late++
-		case h.heard.After(p.began) && p.count > most:
+		case p.reached.After(p.asked):
 			// It was we who were cut off till just now, or nobody spoke: who answered first says nothing of this one.
 			p.count = 0
 		case h.heard.After(p.began):
@@ -404,8 +410,8 @@ func (h *Health) watch() time.Duration {
 }
 
 // begin begins a round of questions, end ends it.
-func (p *vitals) begin(now time.Time) { p.began, p.count, p.late = now, 0, 0 }
-func (p *vitals) end()                { p.began, p.count, p.late = time.Time{}, 0, 0 }
+func (p *vitals) begin(now time.Time) { p.began, p.count, p.late, p.reached = now, 0, 0, time.Time{} }
+func (p *vitals) end()                { p.begin(time.Time{}) }
 
 func (p *vitals) lastHeard() time.Time {
 	last := p.last

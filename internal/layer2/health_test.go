@@ -150,6 +150,14 @@ func TestHealth(t *testing.T) {
 			p.kernel["n1"], p.kernel["n2"] = true, true
 			p.run(second)
 		}, "n1 resting at 1061 ms, n2 resting at 1061 ms"},
+		{"cut off until after the last question: who is heard first says nothing of who was asked before", func(p *patient) {
+			p.kernel["n1"], p.kernel["n2"] = false, false
+			p.Suspect("n1", 1, false, p.now)
+			p.run(50 * time.Millisecond)
+			p.Heard(p.now)
+			p.kernel["n1"], p.kernel["n2"] = true, true
+			p.run(second)
+		}, "n1 resting at 61 ms"},
 		{"another suspect that answers is a witness", func(p *patient) {
 			p.kernel["n1"] = false
 			p.Suspect("n1", 1, false, p.now)
