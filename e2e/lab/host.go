@@ -67,6 +67,9 @@ func (h *Host) Interface() *net.Interface {
 // to the host; goroutines that f starts do not.
 func (h *Host) Do(f func() error) error { return h.ns.do(f) }
 
+// Sysctls writes kernel settings of the host's network, given as "net/ipv4/ip_forward=1".
+func (h *Host) Sysctls(settings ...string) error { return h.ns.sysctls(settings...) }
+
 // Netlink is a handle on the host's links, addresses, routes and neighbours. It is closed with the lab.
 func (h *Host) Netlink() *netlink.Handle { return h.ns.nl }
 
@@ -123,7 +126,9 @@ func (n *namespace) dial(ctx context.Context, d *net.Dialer, network, address st
 }
 
 func (n *namespace) listen(ctx context.Context, network, address string) (l net.Listener, err error) {
-	err = n.do(func() (err error) { l, err = (&net.ListenConfig{}).Listen(ctx, network, address); return err })
+	// The host's own settings say when a client that is silent is given up.
+	config := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -1, Count: -1}}
+	err = n.do(func() (err error) { l, err = config.Listen(ctx, network, address); return err })
 	if err != nil {
 		return nil, fmt.Errorf("on %s: %w", n.name, err)
 	}
