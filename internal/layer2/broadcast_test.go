@@ -81,7 +81,7 @@ func TestBucket(t *testing.T) {
 func TestBroadcast(t *testing.T) {
 	a := plug(t, "a11", 2)
 	r, m := newTestResponder(t)
-	heard := make(chan string, 10000)
+	heard := make(chan string, 2*claimBurst)
 	r.Heard = func(iface string, payload []byte) { heard <- iface + " " + string(payload) }
 	r.SetLinks(carriers(t, "a11"))
 	far, l := a.raw(claimEtherType)

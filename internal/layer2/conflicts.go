@@ -18,7 +18,7 @@ const (
 	// settleTime is what two speakers take to settle who is right about an address: the one that is announces it
 	// again then.
 	settleTime = 100 * time.Millisecond
-	// retellAfter is when the segment is told of a claim for the second time.
+	// retellAfter is when the segment of a large group is told of a claim for the second time, and of others for the first.
 	retellAfter = 50 * time.Millisecond
 	// sealedOctets is what a sealed payload may take of a frame.
 	sealedOctets = 1400
@@ -148,7 +148,7 @@ func (e *Engine) contend(s Sighting, now time.Time) {
 			e.Log.Info("another speaker announces an address that this one answers for", "vip", s.Address, "node", node, "interface", s.Interface, "more", more)
 		}
 		e.broadcast([]netip.Addr{s.Address}, own.Interfaces)
-		e.reassert = append(e.reassert, later[netip.Addr]{s.Address, now.Add(settleTime)})
+		e.reassert = append(e.reassert, assertion{s.Address, now.Add(settleTime)})
 		return
 	}
 	if s.Kind == Wanted {
@@ -163,38 +163,62 @@ func (e *Engine) contend(s Sighting, now time.Time) {
 	}
 }
 
-// later is what is to be done at a time.
-type later[T any] struct {
-	what T
-	at   time.Time
-}
-
-// due takes what is due from a list that is sorted by time, and does it. It returns when to look again.
-func due[T any](list *[]later[T], now time.Time, do func(T)) (next time.Time) {
-	for len(*list) > 0 {
-		first := (*list)[0]
-		if first.at.After(now) {
-			return first.at
-		}
-		*list = (*list)[1:]
-		do(first.what)
-	}
-	return time.Time{}
+// assertion is an address to announce again at a time, if it still is this node's.
+type assertion struct {
+	address netip.Addr
+	at      time.Time
 }
 
 // reasserts announces what this node turned out to be right about. It returns when to look again.
 func (e *Engine) reasserts(now time.Time) (next time.Time) {
-	return due(&e.reassert, now, func(a netip.Addr) {
-		if _, owned := e.status.Owned[a]; owned {
-			e.responder.Announce(a)
+	for len(e.reassert) > 0 {
+		first := e.reassert[0]
+		if first.at.After(now) {
+			return first.at
 		}
-	})
+		e.reassert = e.reassert[1:]
+		if _, owned := e.status.Owned[first.address]; owned {
+			e.responder.Announce(first.address)
+		}
+	}
+	return time.Time{}
 }
 
-// retells tells the segment of claims once more. A frame may be lost, and in a group of more than fewNodes nothing else
-// brings a claim to who missed it before it is confirmed: by then that one may have claimed the address itself. It returns
-// when to look again.
-func (e *Engine) retells(now time.Time) (next time.Time) { return due(&e.retell, now, e.tellSegment) }
+// tidings is what the segment of a large group is told of this node's claims. A frame may be lost, and in a group of more
+// than fewNodes nothing else brings a claim to who missed it before it is confirmed: by then that one may have claimed the
+// address itself. So it is told twice. Where many nodes are lost each of the others claims address after address, as the
+// losses are found: what is claimed between two frames goes with the second one.
+type tidings struct {
+	told, fresh []netip.Addr // once, and not yet
+	at          time.Time    // of the next frame; zero if there is nothing to tell
+}
+
+// tell tells the segment of claims of this node.
+func (e *Engine) tell(addresses []netip.Addr, now time.Time) {
+	switch t := &e.tidings; {
+	case len(e.elector.nodes) <= fewNodes:
+		e.tellSegment(addresses)
+	case t.at.IsZero():
+		e.tellSegment(addresses)
+		t.told, t.at = addresses, now.Add(retellAfter)
+	default:
+		t.fresh = append(t.fresh, addresses...)
+	}
+}
+
+// retell tells the segment what is due. It returns when to look again.
+func (e *Engine) retell(now time.Time) (next time.Time) {
+	t := &e.tidings
+	if t.at.IsZero() || t.at.After(now) {
+		return t.at
+	}
+	e.tellSegment(slices.Concat(t.told, t.fresh))
+	*t = tidings{told: t.fresh, at: now.Add(retellAfter)}
+	if len(t.told) == 0 {
+		*t = tidings{}
+	}
+	return t.at
+}
 
 func (e *Engine) report(r ConflictReport) {
 	e.Log.Warn("a foreign host uses an address of ours", "vip", r.Address, "service", r.Service, "hardware address", r.HardwareAddr, "interface", r.Interface)

@@ -141,9 +141,9 @@ type Engine struct {
 	missed         map[string]bool // nodes whose sessions with this one were lost
 	overheard      []Target        // hosts that spoke last, the last one last
 	conflicts      conflicts
-	reassert       []later[netip.Addr]   // by time
-	retell         []later[[]netip.Addr] // by time
-	lastHeard      map[string]time.Time  // nodes that were lost, until they are back
+	reassert       []assertion // by time
+	tidings        tidings
+	lastHeard      map[string]time.Time // nodes that were lost, until they are back
 
 	kick   chan struct{}
 	mu     sync.Mutex
@@ -328,10 +328,7 @@ func (e *Engine) look(now time.Time, patient bool) (next time.Time) {
 			for _, c := range d.Claims {
 				addresses = append(addresses, c.Address)
 			}
-			e.tellSegment(addresses)
-			if len(e.elector.nodes) > fewNodes {
-				e.retell = append(e.retell, later[[]netip.Addr]{addresses, now.Add(retellAfter)})
-			}
+			e.tell(addresses, now)
 		}
 		if len(d.Offers) > 0 {
 			e.group.Offer(d.Offers)
@@ -348,7 +345,7 @@ func (e *Engine) look(now time.Time, patient bool) (next time.Time) {
 			e.introduce()
 		}
 	}
-	if again := e.retells(now); !again.IsZero() && (e.due.IsZero() || again.Before(e.due)) {
+	if again := e.retell(now); !again.IsZero() && (e.due.IsZero() || again.Before(e.due)) {
 		e.due = again
 	}
 	if again := e.reasserts(now); !again.IsZero() && (e.due.IsZero() || again.Before(e.due)) {

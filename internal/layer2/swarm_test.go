@@ -58,6 +58,8 @@ type simPeer struct {
 	ticks  bool
 	bucket bucket
 	knows  map[string]bool // of whose loss it was told
+	// told is what the segment was told of once, fresh what goes with it when it is told again; see tidings.
+	told, fresh []lb.Claim
 }
 
 // rumor is what a node passes on: a claim, or the loss or the coming of a node.
@@ -191,22 +193,21 @@ func (s *swarm) decide(p *simPeer) {
 		}
 	}
 	s.claims += len(d.Claims)
-	for chunk := range slices.Chunk(d.Claims, s.sizes.perFrame) {
-		list := rumors(chunk)
-		times := 1
-		if len(s.peers) > fewNodes {
-			times = 2
+	if len(d.Claims) > 0 {
+		if len(s.peers) <= directMembers {
+			for _, to := range s.peers {
+				s.send(to, rumors(d.Claims))
+			}
 		}
-		s.frames += times
-		s.octets += float64(times) * s.sizes.frame(len(chunk))
-		for _, to := range s.peers {
-			s.hear(to, list)
-			if times > 1 {
-				s.at(retellAfter, func() { s.hear(to, list) })
-			}
-			if len(s.peers) <= directMembers {
-				s.send(to, list)
-			}
+		switch {
+		case len(s.peers) <= fewNodes:
+			s.broadcast(d.Claims)
+		case len(p.told) > 0:
+			p.fresh = append(p.fresh, d.Claims...)
+		default:
+			s.broadcast(d.Claims)
+			p.told = d.Claims
+			s.at(retellAfter, func() { s.retell(p) })
 		}
 	}
 	s.spread(p, rumors(d.Claims))
@@ -221,6 +222,28 @@ func (s *swarm) decide(p *simPeer) {
 				s.decide(p)
 			}
 		})
+	}
+}
+
+// retell tells the segment again of what a node has claimed, and of what it has claimed since.
+func (s *swarm) retell(p *simPeer) {
+	if s.down[p.name] {
+		return
+	}
+	s.broadcast(slices.Concat(p.told, p.fresh))
+	if p.told, p.fresh = p.fresh, nil; len(p.told) > 0 {
+		s.at(retellAfter, func() { s.retell(p) })
+	}
+}
+
+// broadcast tells the segment of claims.
+func (s *swarm) broadcast(claims []lb.Claim) {
+	for chunk := range slices.Chunk(claims, s.sizes.perFrame) {
+		s.frames++
+		s.octets += s.sizes.frame(len(chunk))
+		for _, to := range s.peers {
+			s.hear(to, rumors(chunk))
+		}
 	}
 }
 
