@@ -69,8 +69,15 @@ func (c cause) under(h happening) bool {
 	if c.node != "" && h.node != "" && c.node != h.node && (h.way == fleet.OnSegment || h.way == "") {
 		return false
 	}
-	return h.to.After(c.from) && (c.to.IsZero() || h.from.Before(c.to))
+	end := c.to
+	if h.kind == changed {
+		end = end.Add(seen)
+	}
+	return h.to.After(c.from) && (c.to.IsZero() || h.from.Before(end))
 }
+
+// seen is within what who watches Services sees a change after who asked for it did.
+const seen = time.Second
 
 // stall is a time in which the machine did nothing: a request that goes past Fairlead was not answered either.
 type stall struct{ from, to time.Time }
@@ -102,19 +109,24 @@ func judge(list []happening, causes []cause, stalls []stall) verdict {
 		address netip.Addr
 	}
 	used := map[use]bool{}
-	for _, h := range list {
-		explained := slices.IndexFunc(causes, func(c cause) bool { return c.under(h) })
-		if explained >= 0 && h.kind == failed && !causes[explained].outage {
-			u := use{explained, h.way, h.address}
-			if used[u] {
-				explained = -1
-			}
-			used[u] = true
+	explain := func(h happening) (explained, outage bool) {
+		if h.kind == failed && slices.ContainsFunc(causes, func(c cause) bool { return c.outage && c.under(h) }) {
+			return true, true
 		}
+		for i, c := range causes {
+			if u := (use{i, h.way, h.address}); c.under(h) && (h.kind != failed || !used[u]) {
+				used[u] = true
+				return true, false
+			}
+		}
+		return false, false
+	}
+	for _, h := range list {
+		explained, outage := explain(h)
 		switch {
-		case explained >= 0 && h.kind == failed && causes[explained].outage:
+		case outage:
 			v.outage++
-		case explained >= 0:
+		case explained:
 			v.planned[h.kind]++
 		case slices.ContainsFunc(stalls, func(s stall) bool { return s.near(h) }):
 			v.stalled = append(v.stalled, h)
@@ -232,9 +244,14 @@ func TestJudge(t *testing.T) {
 		{"it stood still later", []happening{happened(failed, fleet.OnSegment, "", 20, 21)}, nil, []stall{{at(23), at(24)}}, "0 0 1"},
 		{"more may in an outage", []happening{happened(failed, fleet.Graceful, "", 10.5, 11.5), happened(failed, fleet.Graceful, "", 10.6, 11.6)},
 			[]cause{{outage: true, from: at(9)}}, nil, "2 0 0"},
+		{"more may in an outage that comes after another cause", []happening{happened(failed, fleet.WithBFD, "", 10.5, 11.5), happened(failed, fleet.WithBFD, "", 10.6, 11.6)},
+			[]cause{{from: at(9)}, {outage: true, from: at(10)}}, nil, "2 0 0"},
+		{"each cause has one under way", []happening{happened(failed, fleet.WithBFD, "", 10.5, 11.5), happened(failed, fleet.WithBFD, "", 10.6, 11.6), happened(failed, fleet.WithBFD, "", 10.7, 11.7)},
+			[]cause{{from: at(9)}, {from: at(10)}}, nil, "2 0 1"},
 		{"a cause of one kind is not another's", []happening{happened(moved, fleet.OnSegment, "node1", 10, 11)}, []cause{{kinds: []kind{broken}, from: at(9)}}, nil, "0 0 1"},
 		{"no cause explains a node that was taken for lost", []happening{{kind: lost, from: at(11), to: at(11.1)}}, []cause{drained}, nil, "0 0 1"},
 		{"an edited Service changes its address", []happening{{kind: changed, subject: "a", from: at(10), to: at(10.1)}}, []cause{{subject: "a", kinds: []kind{changed}, from: at(9)}}, nil, "1 0 0"},
+		{"and is seen to a moment later", []happening{{kind: changed, subject: "a", from: at(10), to: at(10.1)}}, []cause{{subject: "a", kinds: []kind{changed}, from: at(9), to: at(9.9)}}, nil, "1 0 0"},
 		{"another does not", []happening{{kind: changed, subject: "b", from: at(10), to: at(10.1)}}, []cause{{subject: "a", kinds: []kind{changed}, from: at(9)}}, nil, "0 0 1"},
 		{"nor by a drain", []happening{{kind: changed, subject: "a", from: at(10.5), to: at(10.6)}}, []cause{drained}, nil, "0 0 1"},
 		{"a cause on one way is not another's", []happening{happened(broken, fleet.OnSegment, "node1", 10, 11)}, []cause{{ways: []string{fleet.WithBFD}, from: at(9)}}, nil, "0 0 1"},

@@ -16,8 +16,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/e2e/fleet"
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 func TestMain(m *testing.M) { lab.Main(m) }
@@ -258,7 +261,14 @@ func (l *life) rest(ctx context.Context, t *testing.T, s *sampler, length time.D
 			"speakers' writes": s.count("speakers", "writes"), "status writes": s.count("controllers", "status"),
 		}
 	}
-	begin, before := time.Now(), look()
+	written := func() (list []v1alpha1.Speaker) {
+		all, err := l.Fairlead.FairleadV1alpha1().Speakers().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all.Items
+	}
+	begin, before, speakers := time.Now(), look(), written()
 	if err := lab.Pause(ctx, length); err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +276,7 @@ func (l *life) rest(ctx context.Context, t *testing.T, s *sampler, length time.D
 	resting := happening{from: begin, to: time.Now()}
 	for _, name := range slices.Sorted(maps.Keys(after)) {
 		if after[name] -= before[name]; after[name] > 0 && !l.diary.stoodStill(resting) {
-			t.Errorf("%v %s in %s in which nothing happened", after[name], name, length)
+			t.Errorf("%v %s in %s in which nothing happened; what changed of the Speakers:\n%s", after[name], name, length, cmp.Diff(speakers, written()))
 		}
 	}
 	return after
