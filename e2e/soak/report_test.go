@@ -135,7 +135,8 @@ func (l *life) report(t *testing.T, length time.Duration, seed uint64, took time
 	if judged && lines > linesPerChange*changes {
 		t.Errorf("%d lines of log for %d changes", lines, changes)
 	}
-	add("then nobody asks for anything: status writes, events", "0", "%.0f, %.0f", rest["speakers' writes"]+rest["status writes"], rest["events"])
+	add("then nobody asks for anything: status writes, events", "0; counters of KEEPALIVEs when they have doubled", "%.0f, %.0f; %.0f of counters",
+		rest[speakersWrites]+rest["status writes"], rest["events"], rest[keepaliveCounters])
 
 	table := &strings.Builder{}
 	fmt.Fprintf(table, "%s of normal life, SEED=%d.\n\n| | measured | to hold |\n|---|---|---|\n", length, seed)
