@@ -76,8 +76,9 @@ func (c cause) under(h happening) bool {
 	return h.to.After(c.from) && (c.to.IsZero() || h.from.Before(end))
 }
 
-// seen is within what who watches Services sees a change after who asked for it did.
-const seen = time.Second
+// seen is within what who watches Services sees a change after who asked for it did: the API server may be restarted
+// between.
+const seen = 10 * time.Second
 
 // stall is a time in which the machine did nothing: a request that goes past Fairlead was not answered either.
 type stall struct{ from, to time.Time }
