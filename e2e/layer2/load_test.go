@@ -2,10 +2,12 @@ package layer2
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,6 +71,7 @@ func (w *world) believed(t *testing.T, owner *lab.Node, addresses ...netip.Addr)
 // outcome is what a load has come to.
 type outcome struct {
 	established, broken, sent, failed int
+	cut                               int           // new connections, one an address, that were reset: they were under way as it moved
 	longest                           time.Duration // without an answer to a new connection
 	slowest                           time.Duration // wait in an established one
 	why                               []string
@@ -80,7 +83,11 @@ func (l *load) stop() (o outcome) {
 	for i, p := range l.probes {
 		r := p.Stop()
 		o.sent += r.Sent
-		o.failed += r.Failed
+		if r.Failed == 1 && errors.Is(r.Failure, syscall.ECONNRESET) {
+			o.cut++
+		} else {
+			o.failed += r.Failed
+		}
 		o.longest = max(o.longest, r.Longest.Duration())
 		if r.Failure != nil {
 			o.why = append(o.why, fmt.Sprintf("%s: longest gap %s: %v", l.addresses[i], r.Longest, r.Failure))
@@ -100,6 +107,9 @@ func (l *load) stop() (o outcome) {
 
 func (o outcome) String() string {
 	s := fmt.Sprintf("%d of %d new connections failed, longest gap %d ms", o.failed, o.sent, o.longest.Milliseconds())
+	if o.cut > 0 {
+		s = fmt.Sprintf("%d under way cut; ", o.cut) + s
+	}
 	if o.established > 0 {
 		s = fmt.Sprintf("%d of %d established broken, slowest answer %d ms; ", o.broken, o.established, o.slowest.Milliseconds()) + s
 	}
@@ -109,7 +119,7 @@ func (o outcome) String() string {
 // unharmed fails if a request failed or a connection broke.
 func (o outcome) unharmed(t *testing.T) {
 	t.Helper()
-	if o.failed > 0 || o.broken > 0 {
+	if o.failed > 0 || o.broken > 0 || o.cut > 0 {
 		t.Errorf("%s: %q", o, o.why)
 	}
 }

@@ -72,7 +72,9 @@ func TestPlannedMove(t *testing.T) {
 					return w.owns(watch, node, false, vips)
 				})
 				outcome := load.stop()
-				outcome.unharmed(t)
+				if outcome.failed > 0 { // what is under way in that moment is an established connection, which a move breaks
+					t.Errorf("%s: %q", outcome, outcome.why)
+				}
 				now := w.owners(ctx, t, addresses)
 				for a, n := range now {
 					if n == node {
