@@ -62,6 +62,8 @@ func TestFaults(t *testing.T) {
 		{"a new connection fails when a node comes back", layer2, back, []change{{at: 10, user: 1, end: reset}}, "1 failed"},
 		{"a router moves connections to a node that comes back", bgp, back, []change{{at: 12, user: 2, end: reset}, {at: 10, user: 1, end: reset}}, ""},
 		{"a router sends new connections to a node that does not forward yet", bgp, back, []change{{at: 10, user: 1, end: timedOut}}, "1 failed (1 timed out)"},
+		{"a router repeats a new connection to a node that comes back", bgp, back, []change{{at: 10, user: 1, took: 600 * ms}}, ""},
+		{"two of one address are late", bgp, back, []change{{at: 10, user: 1, took: 600 * ms}, {at: 11, user: 1, took: 600 * ms}}, "2 new connections were late"},
 		{"a connection breaks on a machine that is too busy", layer2, off, []change{breaks, {at: 20, user: 1, took: time.Second, late: time.Second}}, "this machine had too much to do"},
 		{"an answer is late because the crowd is", layer2, back, []change{{at: 20, user: 1, took: time.Second, late: time.Second}}, ""},
 		{"a connection breaks at rest", layer2, back, []change{{at: 2, user: 2, end: reset}}, "at rest, node 0: 1 connections broke"},
