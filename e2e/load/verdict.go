@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -26,8 +27,6 @@ type taken struct {
 // way is how users come to the Services.
 type way struct {
 	name string
-	// addresses is how many there are that they ask.
-	addresses int
 	// spreads: routers divide connections among the nodes that there are, and move some of them when there are others.
 	spreads bool
 	// direct: there is no load balancer, each user asks one node.
@@ -86,14 +85,16 @@ func (w way) faults(n notes, events []taken) (list []string) {
 		if through > 0 && !moves {
 			fault("%d connections through the node broke (%s)", through, inWords(f.Breaks))
 		}
-		// Of the new connections to an address one may be under way when packets to it begin to go another way.
+		// New connections that are under way in the moment in which packets to their address begin to go another way are
+		// established ones by then: they are reset. Behind a router, to which a node may not be known yet, one of an address
+		// may wait or get no answer instead.
 		late, failed := f.Late, f.Failed()
+		moments, waiting := n.underWay(e.stretch)
 		switch {
 		case e.down && f.Hurt > takeover:
 			fault("new connections were late or failed for %s, %d and %d of them, want %s at most", f.Hurt.Round(time.Millisecond), late, failed, takeover)
 		case e.down:
-		// By way of a router it may be repeated instead, if its first packet went to where the node was not known yet.
-		case late > 0 && !(moves && w.spreads), failed > f.Ends[reset], failed > 0 && !moves, late+failed > w.addresses:
+		case late+failed > 0 && !moves, waiting > 0 && !w.spreads, waiting > 1, moments > 1:
 			fault("%d new connections were late and %d failed (%s), the last %s after the event", late, failed, inWords(f.Ends), f.Hurt.Round(time.Millisecond))
 		}
 		if after := n.net99(stretch{from: min(e.at+recovery, e.to), to: e.to}); after > normal+asFast {
@@ -101,6 +102,33 @@ func (w way) faults(n notes, events []taken) (list []string) {
 		}
 	}
 	return list
+}
+
+// underWay is of the new connections in a stretch that came to harm, and of the address that had it worst: in how many
+// moments at least those were under way that were reset, and how many others there were.
+func (n notes) underWay(s stretch) (moments, others int) {
+	resets, other := map[uint16][]stretch{}, map[uint16]int{}
+	for _, r := range n.due(s) {
+		switch {
+		case !r.New || r.End == answered && r.Took-r.Late <= slow:
+		case r.End == reset:
+			resets[r.Target] = append(resets[r.Target], stretch{from: r.Due, to: r.Due + r.Took})
+		default:
+			other[r.Target]++
+			others = max(others, other[r.Target])
+		}
+	}
+	for _, list := range resets {
+		slices.SortFunc(list, func(a, b stretch) int { return cmp.Compare(a.to, b.to) })
+		count, last := 0, time.Duration(-1)
+		for _, x := range list {
+			if x.from > last {
+				count, last = count+1, x.to
+			}
+		}
+		moments = max(moments, count)
+	}
+	return moments, others
 }
 
 // net99 is what 99 of 100 answers in a stretch took, without what the crowd itself was late.

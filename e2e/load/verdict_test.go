@@ -21,9 +21,9 @@ func ordinary(seconds int) (list []request) {
 
 // Each row is a first second at rest, then an event to node 1 that lasts for three.
 func TestFaults(t *testing.T) {
-	layer2 := way{name: "layer 2", addresses: 1}
-	bgp := way{name: "BGP", addresses: 1, spreads: true}
-	direct := way{name: "NodePort", addresses: 3, direct: true}
+	layer2 := way{name: "layer 2"}
+	bgp := way{name: "BGP", spreads: true}
+	direct := way{name: "NodePort", direct: true}
 	lost, gone, back := event{name: "lost", node: 1, down: true}, event{name: "drained", node: 1, leaves: true}, event{name: "back", node: 1, back: true}
 	off := event{name: "off after a drain", node: 1}
 	type change struct {
@@ -51,7 +51,8 @@ func TestFaults(t *testing.T) {
 		{"a connection through a drained node breaks", layer2, gone, []change{breaks}, ""},
 		{"a connection through another node than the drained one breaks", layer2, gone, []change{{at: 12, user: 2, end: reset}}, "did not go through the node"},
 		{"a new connection is under way when its node is drained", layer2, gone, []change{{at: 10, user: 1, end: reset}}, ""},
-		{"two of one address are", layer2, gone, []change{{at: 10, user: 1, end: reset}, {at: 11, user: 1, end: reset}}, "2 failed (2 reset)"},
+		{"two of one address are under way then", layer2, gone, []change{{at: 10, user: 1, end: reset, took: 150 * ms}, {at: 11, user: 1, end: reset}}, ""},
+		{"two of one address are, one after the other", layer2, gone, []change{{at: 10, user: 1, end: reset}, {at: 11, user: 1, end: reset}}, "2 failed (2 reset)"},
 		{"a new connection is not answered when a node is drained", layer2, gone, []change{{at: 10, user: 1, end: timedOut}}, "1 failed (1 timed out)"},
 		{"a new connection is late when a node is drained", layer2, gone, []change{{at: 10, user: 1, took: 600 * ms}}, "1 new connections were late"},
 		{"nothing happens when a drained node is powered off", layer2, off, nil, ""},
@@ -61,7 +62,7 @@ func TestFaults(t *testing.T) {
 		{"a connection breaks when a node comes back", layer2, back, []change{{at: 12, user: 2, end: reset}}, "did not go through the node"},
 		{"a new connection fails when a node comes back", layer2, back, []change{{at: 10, user: 1, end: reset}}, "1 failed"},
 		{"a router moves connections to a node that comes back", bgp, back, []change{{at: 12, user: 2, end: reset}, {at: 10, user: 1, end: reset}}, ""},
-		{"a router sends new connections to a node that does not forward yet", bgp, back, []change{{at: 10, user: 1, end: timedOut}}, "1 failed (1 timed out)"},
+		{"a router sends new connections to a node that does not forward yet", bgp, back, []change{{at: 10, user: 1, end: timedOut}, {at: 11, user: 1, end: timedOut}}, "2 failed (2 timed out)"},
 		{"a router repeats a new connection to a node that comes back", bgp, back, []change{{at: 10, user: 1, took: 600 * ms}}, ""},
 		{"two of one address are late", bgp, back, []change{{at: 10, user: 1, took: 600 * ms}, {at: 11, user: 1, took: 600 * ms}}, "2 new connections were late"},
 		{"a connection breaks on a machine that is too busy", layer2, off, []change{breaks, {at: 20, user: 1, took: time.Second, late: time.Second}}, "this machine had too much to do"},

@@ -122,7 +122,6 @@ func (x approach) run(ctx context.Context, f *fleet.Fleet, c crowd, steps []step
 		return r, err
 	}
 	r.way, r.notes, r.crowd = x.way, notes, used
-	r.addresses = len(x.targets)
 	// What is noted is from the crowd's begin on, which is a moment after its start.
 	shift := notes.Begin.Sub(a.begin)
 	for _, e := range events {
