@@ -100,7 +100,7 @@ measure-bgp: build ## BGP's figures for docs/performance.md (root)
 	  echo; cat build/bgp.md; exit $$status
 
 .PHONY: compare
-compare: build ## The same faults for Fairlead and the real MetalLB, into docs/performance.md (root, 12 minutes)
+compare: build ## The same faults for Fairlead and the real MetalLB, into docs/performance.md (root, 18 minutes)
 	go test -v -count=1 -timeout 1h ./e2e/migrate -run TestCompared -args -full -update
 
 .PHONY: chaos
