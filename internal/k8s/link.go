@@ -71,7 +71,7 @@ func (l *link) RoundTrip(r *http.Request) (*http.Response, error) {
 	_, bounded := r.Context().Deadline()
 	for {
 		response, err := l.try(r)
-		if err == nil && r.URL.Query().Get("watch") == "true" {
+		if err == nil && r.Method == http.MethodGet && r.URL.Query().Get("watch") == "true" {
 			response.Body = &stream{response.Body}
 		}
 		if err == nil || bounded || r.Method != http.MethodGet {

@@ -213,9 +213,8 @@ func (e *Engine) retell(now time.Time) (next time.Time) {
 		return t.at
 	}
 	e.tellSegment(slices.Concat(t.told, t.fresh))
-	*t = tidings{told: t.fresh, at: now.Add(retellAfter)}
-	if len(t.told) == 0 {
-		*t = tidings{}
+	if *t = (tidings{told: t.fresh}); len(t.told) > 0 {
+		t.at = now.Add(retellAfter)
 	}
 	return t.at
 }
