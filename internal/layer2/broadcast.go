@@ -17,7 +17,8 @@ const MaxBroadcast = 1486
 
 // What claims are read at. A speaker sends few, but all of a large group do at once where many nodes are lost: a third of
 // 2,000 has 1,333 heirs, each with some frames, and what is dropped of them takes gossip minutes. Whoever floods the
-// segment with more gets the kernel to drop them, and costs this process no more than these: 7 % of a processor, and what it takes to check their seals.
+// segment with more gets the kernel to drop them, and costs this process no more than these: 7 % of a processor, and what it
+// takes to check their seals.
 const (
 	claimRate  = 10_000 // per second and interface
 	claimBurst = 10_000
