@@ -61,8 +61,9 @@ func (c Claim) Beats(other Claim) bool {
 // and that is as good as random between addresses, so that they spread over the nodes and those of a node
 // that is lost spread over the rest.
 func Rank(address netip.Addr, node string) uint64 {
-	b := address.As16()
-	sum := sha256.Sum256(append(b[:], node...))
+	a := address.As16()
+	var room [128]byte // for most names, so that nothing is allocated
+	sum := sha256.Sum256(append(append(room[:0], a[:]...), node...))
 	return binary.BigEndian.Uint64(sum[:])
 }
 
