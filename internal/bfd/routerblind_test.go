@@ -32,6 +32,7 @@ func TestRouterBlindForger(t *testing.T) {
 			}
 			say(packet{state: Down, my: 2}) // as it begins: it knows nothing of us
 			say(packet{state: Init, my: 2, your: 1})
+			say(packet{state: Up, my: 2, your: 1})
 			r := c.peers["router"]
 			if r.session.state != Up {
 				t.Fatalf("it is %s to begin with", r.session.state)
@@ -59,6 +60,7 @@ func TestRouterBeginsAnew(t *testing.T) {
 	}
 	say(packet{state: Down, my: 2})
 	say(packet{state: Init, my: 2, your: 1})
+	say(packet{state: Up, my: 2, your: 1})
 	r := c.peers["router"]
 	down := Up
 	for now.Before(start.Add(second)) && down == Up {
@@ -70,6 +72,39 @@ func TestRouterBeginsAnew(t *testing.T) {
 		t.Fatalf("after %s it is %s", took, down)
 	}
 	say(packet{state: Down, my: 3})
+	say(packet{state: Init, my: 3, your: 1})
+	if r.session.state != Up || r.session.remote != 3 {
+		t.Errorf("it is %s again, with discriminator %d", r.session.state, r.session.remote)
+	}
+}
+
+// BIRD ends its BFD session when BGP's ends and begins another, at once: when we have just come up with the first, which
+// answered Init and will never say Up. The other is to be heard, not awaited for two of the intervals of a second in which
+// who is not Up sends: BGP would be there again by then, and be ended with it, and so on for ever.
+func TestRouterBeginsAnewBeforeItIsUp(t *testing.T) {
+	c := newRouterCore(func() uint32 { return 1 }, func() float64 { return .5 })
+	x := RouterTarget{Remote: routerAddress, Local: nodeAddress, Receive: 100 * ms, Transmit: 100 * ms, Multiplier: 3}
+	if err := c.watch("router", x, start); err != nil {
+		t.Fatal(err)
+	}
+	a := arrival{from: routerAddress, to: nodeAddress, direct: true, ttl: 255}
+	say := func(p packet) {
+		p.multiplier, p.desiredMinTx, p.requiredMinRx = 3, second, 100*ms
+		if _, err := c.receive(a, p.appendTo(nil), start, start); err != nil {
+			t.Error(err)
+		}
+		c.advance(start, 0, 1)
+	}
+	say(packet{state: Down, my: 2})
+	say(packet{state: Init, my: 2, your: 1})
+	r := c.peers["router"]
+	if r.session.state != Up {
+		t.Fatalf("it is %s to begin with", r.session.state)
+	}
+	say(packet{state: Down, my: 3})
+	if r.session.state != Down || r.session.remote != 3 {
+		t.Fatalf("it is %s with discriminator %d", r.session.state, r.session.remote)
+	}
 	say(packet{state: Init, my: 3, your: 1})
 	if r.session.state != Up || r.session.remote != 3 {
 		t.Errorf("it is %s again, with discriminator %d", r.session.state, r.session.remote)

@@ -193,9 +193,10 @@ func (c *routerCore) receive(a arrival, b []byte, at, now time.Time) (reason, er
 		return wrongTTL, r.refusal
 	}
 	arrived := c.arrived(at, now)
-	if k.your == 0 && r.session.state == Up && arrived.Sub(r.session.heard) < anew*r.session.accepted() {
+	if s := r.session; k.your == 0 && s.state == Up && s.remoteState == Up && arrived.Sub(s.heard) < anew*s.accepted() {
 		// RFC 5880, section 6.8.6, would end the session, and anybody on the segment could, in the router's name: who does
 		// not hear us does not know our discriminator. Nor does a router that has begun anew, but it is not heard as before.
+		// One that has not come Up yet may begin anew at once: BIRD does when BGP ends.
 		return unknown, fmt.Errorf("packet of %s says %s without the discriminator of the session, which is up and heard", a.from, k.state)
 	}
 	r.received++
