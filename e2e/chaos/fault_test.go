@@ -22,6 +22,8 @@ type fault struct {
 	// victims draws the same hosts as strike does, if that is known: nothing moves but their addresses. Nil if it is not.
 	victims hosts
 
+	// times is how often it strikes and may take an address from its owner; once if 0.
+	times int
 	// allowed is what the design says that clients may notice, by way. What is not in it is to go unnoticed.
 	allowed allowance
 	// seen checks that the product counted or reported it; nil where there is nothing to report. It is waited for, from the
@@ -53,9 +55,10 @@ type cost struct {
 	within time.Duration
 	// throughout allows them to fail or wait all the time that the fault lasts, and for within after its end.
 	throughout bool
-	// breaks allows established connections to break: a node that had them is gone, or a router sends them elsewhere.
+	// breaks allows established connections to break, and such as are being established to be reset: a node that had them is
+	// gone, or a router sends them elsewhere.
 	breaks bool
-	// moves allows addresses of layer 2 to change their owner, each once.
+	// moves allows addresses of layer 2 to change their owner, each once whenever the fault strikes.
 	moves bool
 	// why is the sentence of the design, or of docs, that says so. It goes into the table.
 	why string

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -85,11 +86,11 @@ func chosen(name string) bool {
 	return strings.Contains(flag.Lookup("test.run").Value.String(), name)
 }
 
-// tails are the ends of the logs of the product and of the routers.
+// tails are the ends of the logs of the product, of the routers, and of what serves the connections.
 func tails(f *fleet.Fleet, lines int) string {
 	var s strings.Builder
 	for _, p := range f.Processes() {
-		if strings.HasPrefix(p.Name, "speaker") || strings.HasPrefix(p.Name, "controller") || strings.HasPrefix(p.Name, "bgpd") || strings.HasPrefix(p.Name, "bird") {
+		if slices.ContainsFunc([]string{"controller", "speaker", "bgpd", "bird", "kube-proxy"}, func(program string) bool { return strings.HasPrefix(p.Name, program) }) {
 			fmt.Fprintf(&s, "--- %s, running %v\n%s\n", p.Name, p.Running(), p.Tail(lines))
 		}
 	}

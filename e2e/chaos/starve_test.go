@@ -35,10 +35,11 @@ var (
 
 func starvationFaults() []fault {
 	starvedSpeaker := allowance{fleet.OnSegment: late, fleet.WithBFD: tooLate}
+	hardlyRunning := allowance{fleet.OnSegment: late, fleet.WithBFD: tooLate, fleet.Graceful: leftLate}
 	restartedSpeaker := allowance{fleet.WithBFD: rerouted}
 	return []fault{
 		{target: "speaker", what: "has 2 % of a processor for 15 s", lasts: starved, short: brief, strike: starve(speakers(1), fiftieth), allowed: starvedSpeaker},
-		{target: "speaker", what: "has 0.2 % of a processor for 15 s", lasts: starved, short: brief, strike: starve(speakers(1), hardly), allowed: starvedSpeaker},
+		{target: "speaker", what: "has 0.2 % of a processor for 15 s", lasts: starved, short: brief, strike: starve(speakers(1), hardly), allowed: hardlyRunning},
 		{target: "controller", what: "the leader has 2 % of a processor for 15 s", lasts: starved, short: brief, strike: starve(leader, fiftieth), rest: 45 * time.Second},
 		{target: "API server", what: "has 10 % of a processor for 15 s", lasts: starved, short: brief, strike: starve(program("kube-apiserver"), tenth), rest: 60 * time.Second},
 		{target: "etcd", what: "has 2 % of a processor for 15 s", lasts: starved, short: brief, strike: starve(program("etcd"), fiftieth), rest: 60 * time.Second},
