@@ -98,6 +98,40 @@ func TestBFD(t *testing.T) {
 	})
 }
 
+// A router that stands still for longer than BFD waits loses its sessions once, and they stay when they are back: BIRD
+// begins its BFD session anew when BGP's ends, while the node's comes up with the former.
+func TestBFDAfterAStall(t *testing.T) {
+	each(t, time.Minute, func(ctx context.Context, t *testing.T, w *world, r *lab.Router) {
+		w.withBFD(ctx, t, r, "")
+		for _, stall := range []time.Duration{400 * time.Millisecond, time.Second} {
+			if err := r.Freeze(); err != nil {
+				t.Fatal(err)
+			}
+			measure.Pause(ctx, t, stall)
+			if err := r.Thaw(); err != nil {
+				t.Fatal(err)
+			}
+			measure.Pause(ctx, t, 2*time.Second) // the nodes have noticed, and try again after connectTime
+			w.bfdUp(ctx, t, r, names(w.speaks(func(*lab.Peer) {}, "IPv4", "IPv6"))...)
+			before := w.establishments(ctx, t)
+			measure.Pause(ctx, t, 5*time.Second)
+			if after := w.establishments(ctx, t); after != before {
+				t.Errorf("after a stall of %s sessions were established %v times more in 5 s", stall, after-before)
+			}
+		}
+	})
+}
+
+// establishments is how often the nodes have established sessions.
+func (w *world) establishments(ctx context.Context, t *testing.T) float64 {
+	t.Helper()
+	n, err := w.SpeakersSum(ctx, "fairlead_bgp_sessions_established_total", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // toldLost waits for the event of a node's lost session. While its cable is cut it can tell nobody, and then what could
 // not be told is told again every ten seconds.
 func (w *world) toldLost(ctx context.Context, t *testing.T, node *lab.Node, peer string, since time.Time) {

@@ -86,6 +86,7 @@ func processFaults() []fault {
 
 		{target: "router", what: "BIRD killed, started 5 s later", lasts: 5 * time.Second, strike: routerKilled(lab.BIRD), allowed: allowance{fleet.WithBFD: restarted}},
 		{target: "router", what: "FRR killed, started 5 s later", lasts: 5 * time.Second, strike: routerKilled(lab.FRR), allowed: allowance{fleet.Graceful: restarted}},
+		{target: "router", what: "BIRD frozen for 400 ms", lasts: 400 * time.Millisecond, strike: routerFrozen(lab.BIRD), allowed: allowance{fleet.WithBFD: restarted}, seen: sessionsStay},
 		{target: "router", what: "BIRD frozen for 30 s", lasts: long, short: frozenShort, strike: routerFrozen(lab.BIRD), allowed: allowance{fleet.WithBFD: restarted}},
 		{target: "router", what: "FRR frozen for 30 s", lasts: long, strike: routerFrozen(lab.FRR), allowed: allowance{fleet.Graceful: restarted}},
 		{target: "router", what: "BIRD killed every 2 s for 20 s", lasts: 20 * time.Second, short: 6 * time.Second, strike: routerLoop(lab.BIRD), allowed: allowance{fleet.WithBFD: looping}},
@@ -162,6 +163,24 @@ func routerFrozen(s lab.Software) strike {
 		r := router(f, s)
 		return func(context.Context) error { return r.Thaw() }, r.Freeze()
 	}
+}
+
+// sessionsStay checks that no node establishes a session with a router within 4 s: that those that a fault ended are back,
+// and do not end again and again.
+func sessionsStay(ctx context.Context, f *fleet.Fleet) error {
+	const established = "fairlead_bgp_sessions_established_total"
+	before, err := f.Lab.SpeakersSum(ctx, established, "")
+	if err != nil {
+		return err
+	}
+	if err := lab.Pause(ctx, 4*time.Second); err != nil {
+		return err
+	}
+	after, err := f.Lab.SpeakersSum(ctx, established, "")
+	if err == nil && after != before {
+		err = fmt.Errorf("sessions were established %v times more in 4 s", after-before)
+	}
+	return err
 }
 
 func routerLoop(s lab.Software) strike {

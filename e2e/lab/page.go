@@ -61,3 +61,15 @@ func Sum(page, name, label string) float64 {
 	}
 	return total
 }
+
+// SpeakersSum adds up the samples of a metric of all nodes' speakers, of those whose labels contain a text.
+func (l *Lab) SpeakersSum(ctx context.Context, name, label string) (total float64, err error) {
+	for _, n := range l.Nodes {
+		_, page, err := n.Page(ctx, SpeakerHTTPPort, "/metrics")
+		if err != nil {
+			return 0, fmt.Errorf("the metrics of %s: %w", n.Name, err)
+		}
+		total += Sum(page, name, label)
+	}
+	return total, nil
+}
