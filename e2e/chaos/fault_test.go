@@ -22,8 +22,8 @@ type fault struct {
 	// victims draws the same hosts as strike does, if that is known: nothing moves but their addresses. Nil if it is not.
 	victims hosts
 
-	// times is how often it strikes and may take an address from its owner; once if 0.
-	times int
+	// every is after how long it strikes again, as long as it lasts, and may take an address from its owner; never if 0.
+	every time.Duration
 	// allowed is what the design says that clients may notice, by way. What is not in it is to go unnoticed.
 	allowed allowance
 	// seen checks that the product counted or reported it; nil where there is nothing to report. It is waited for, from the

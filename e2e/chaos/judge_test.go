@@ -50,7 +50,7 @@ func judge(way string, e fleet.Effect, faults []struck, late time.Duration) (wro
 		all.breaks = all.breaks || c.breaks
 		all.moves = all.moves || c.moves
 		if c.moves {
-			may += max(1, s.times)
+			may += s.strikes()
 			victims, anybody = append(victims, s.victims...), anybody || s.victims == nil
 		}
 		switch {
@@ -104,6 +104,14 @@ func judge(way string, e fleet.Effect, faults []struck, late time.Duration) (wro
 		say("%v", e.WatchError)
 	}
 	return wrong
+}
+
+// strikes is how often the fault struck.
+func (s struck) strikes() int {
+	if s.every == 0 {
+		return 1
+	}
+	return max(1, int(s.ending.Sub(s.from)/s.every))
 }
 
 // firstStolen is the first change of owner of an address that was none of the victims'.
@@ -220,5 +228,18 @@ func TestJudgement(t *testing.T) {
 				t.Errorf("it says %q, want %q", wrong, tt.wrong)
 			}
 		})
+	}
+}
+
+func TestStrikes(t *testing.T) {
+	zero := time.Unix(1000, 0)
+	for _, tt := range []struct {
+		every, lasted time.Duration
+		want          int
+	}{{0, 20 * time.Second, 1}, {2 * time.Second, 20 * time.Second, 10}, {2 * time.Second, 6 * time.Second, 3}, {2 * time.Second, time.Second, 1}} {
+		s := struck{fault: fault{every: tt.every}, from: zero, ending: zero.Add(tt.lasted)}
+		if got := s.strikes(); got != tt.want {
+			t.Errorf("each %s, for %s: %d strikes, want %d", tt.every, tt.lasted, got, tt.want)
+		}
 	}
 }

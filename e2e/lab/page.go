@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -65,11 +66,28 @@ func Sum(page, name, label string) float64 {
 // SpeakersSum adds up the samples of a metric of all nodes' speakers, of those whose labels contain a text.
 func (l *Lab) SpeakersSum(ctx context.Context, name, label string) (total float64, err error) {
 	for _, n := range l.Nodes {
-		_, page, err := n.Page(ctx, SpeakerHTTPPort, "/metrics")
+		status, page, err := n.Page(ctx, SpeakerHTTPPort, "/metrics")
+		if err == nil && status != http.StatusOK {
+			err = errors.New(http.StatusText(status))
+		}
 		if err != nil {
 			return 0, fmt.Errorf("the metrics of %s: %w", n.Name, err)
 		}
 		total += Sum(page, name, label)
 	}
 	return total, nil
+}
+
+// Established counts the BGP sessions that the nodes' speakers establish in the next d.
+func (l *Lab) Established(ctx context.Context, d time.Duration) (float64, error) {
+	const established = "fairlead_bgp_sessions_established_total"
+	before, err := l.SpeakersSum(ctx, established, "")
+	if err != nil {
+		return 0, err
+	}
+	if err := Pause(ctx, d); err != nil {
+		return 0, err
+	}
+	after, err := l.SpeakersSum(ctx, established, "")
+	return after - before, err
 }

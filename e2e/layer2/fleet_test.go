@@ -243,13 +243,9 @@ func (w *world) page(ctx context.Context, n *lab.Node, path string) (string, err
 // total adds up a metric over all speakers.
 func (w *world) total(ctx context.Context, t *testing.T, name, label string) float64 {
 	t.Helper()
-	total := 0.0
-	for _, n := range w.Nodes {
-		page, err := w.page(ctx, n, "/metrics")
-		if err != nil {
-			t.Fatal(err)
-		}
-		total += lab.Sum(page, name, label)
+	total, err := w.SpeakersSum(ctx, name, label)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return total
 }

@@ -2,6 +2,20 @@ package bfd
 
 import "testing"
 
+// fromRouter is how the packets of the router come that watching watches.
+var fromRouter = arrival{from: routerAddress, to: nodeAddress, direct: true, ttl: 255}
+
+// watching watches one router, 3 x 100 ms.
+func watching(t *testing.T) routerCore {
+	t.Helper()
+	c := newRouterCore(func() uint32 { return 1 }, func() float64 { return .5 })
+	x := RouterTarget{Remote: routerAddress, Local: nodeAddress, Receive: 100 * ms, Transmit: 100 * ms, Multiplier: 3}
+	if err := c.watch("router", x, start); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // Who does not hear a session's packets does not know our discriminator. He must not be able to end it, in the router's
 // name; what the router itself says of it does.
 func TestRouterBlindForger(t *testing.T) {
@@ -19,15 +33,10 @@ func TestRouterBlindForger(t *testing.T) {
 		{"AdminDown with our discriminator", packet{state: AdminDown, my: 2, your: 1}, Down, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newRouterCore(func() uint32 { return 1 }, func() float64 { return .5 })
-			x := RouterTarget{Remote: routerAddress, Local: nodeAddress, Receive: 100 * ms, Transmit: 100 * ms, Multiplier: 3}
-			if err := c.watch("router", x, start); err != nil {
-				t.Fatal(err)
-			}
-			a := arrival{from: routerAddress, to: nodeAddress, direct: true, ttl: 255}
+			c := watching(t)
 			say := func(p packet) reason {
 				p.multiplier, p.desiredMinTx, p.requiredMinRx = 3, 100*ms, 100*ms
-				why, _ := c.receive(a, p.appendTo(nil), start, start)
+				why, _ := c.receive(fromRouter, p.appendTo(nil), start, start)
 				return why
 			}
 			say(packet{state: Down, my: 2}) // as it begins: it knows nothing of us
@@ -47,15 +56,11 @@ func TestRouterBlindForger(t *testing.T) {
 // A router that has begun anew does not know our discriminator either. It is heard once it has missed two packets
 // of before, and need not wait until it is lost.
 func TestRouterBeginsAnew(t *testing.T) {
-	c := newRouterCore(func() uint32 { return 1 }, func() float64 { return .5 })
-	x := RouterTarget{Remote: routerAddress, Local: nodeAddress, Receive: 100 * ms, Transmit: 100 * ms, Multiplier: 3}
-	if err := c.watch("router", x, start); err != nil {
-		t.Fatal(err)
-	}
-	a, now := arrival{from: routerAddress, to: nodeAddress, direct: true, ttl: 255}, start
+	c := watching(t)
+	now := start
 	say := func(p packet) {
 		p.multiplier, p.desiredMinTx, p.requiredMinRx = 3, 100*ms, 100*ms
-		_, _ = c.receive(a, p.appendTo(nil), now, now)
+		_, _ = c.receive(fromRouter, p.appendTo(nil), now, now)
 		c.advance(now, 0, 1)
 	}
 	say(packet{state: Down, my: 2})
@@ -82,15 +87,10 @@ func TestRouterBeginsAnew(t *testing.T) {
 // answered Init and will never say Up. The other is to be heard, not awaited for two of the intervals of a second in which
 // who is not Up sends: BGP would be there again by then, and be ended with it, and so on for ever.
 func TestRouterBeginsAnewBeforeItIsUp(t *testing.T) {
-	c := newRouterCore(func() uint32 { return 1 }, func() float64 { return .5 })
-	x := RouterTarget{Remote: routerAddress, Local: nodeAddress, Receive: 100 * ms, Transmit: 100 * ms, Multiplier: 3}
-	if err := c.watch("router", x, start); err != nil {
-		t.Fatal(err)
-	}
-	a := arrival{from: routerAddress, to: nodeAddress, direct: true, ttl: 255}
+	c := watching(t)
 	say := func(p packet) {
 		p.multiplier, p.desiredMinTx, p.requiredMinRx = 3, second, 100*ms
-		if _, err := c.receive(a, p.appendTo(nil), start, start); err != nil {
+		if _, err := c.receive(fromRouter, p.appendTo(nil), start, start); err != nil {
 			t.Error(err)
 		}
 		c.advance(start, 0, 1)
