@@ -213,13 +213,15 @@ func testEndOfRIB(t *testing.T, both bool) {
 		end := "end of " + f.String()
 		var had int
 		c.until(end, func() bool {
-			had = 0
+			if !slices.Contains(c.tape, end) {
+				return false
+			}
 			for p := range c.rib {
 				if strings.Contains(p, ":") == (f == lb.IPv6) {
 					had++
 				}
 			}
-			return slices.Contains(c.tape, end)
+			return true
 		})
 		if had != size {
 			t.Errorf("%d routes of %d were there before the %s", had, size, end)

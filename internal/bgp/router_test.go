@@ -230,10 +230,10 @@ func (c *connection) update(u *bgp.BGPUpdate) {
 	}
 }
 
-// until waits until something holds of the connection.
+// until waits until something holds of the connection; 30 s since its routes last became more or fewer are too long, on a busy machine too.
 func (c *connection) until(what string, holds func() bool) {
 	c.router.t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline, had := time.After(30*time.Second), 0
 	for {
 		c.mu.Lock()
 		ok, tape, rib := holds(), c.tape, len(c.rib)
@@ -241,10 +241,13 @@ func (c *connection) until(what string, holds func() bool) {
 		if ok {
 			return
 		}
+		if rib != had {
+			deadline, had = time.After(30*time.Second), rib
+		}
 		select {
 		case <-c.changed:
 		case <-deadline:
-			c.router.t.Fatalf("%s: not after 10 s, but %q and %d routes", what, tape, rib)
+			c.router.t.Fatalf("%s: not within 30 s, but %q and %d routes", what, tape, rib)
 		}
 	}
 }
