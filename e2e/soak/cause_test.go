@@ -80,7 +80,8 @@ func (c cause) under(h happening) bool {
 // between.
 const seen = 10 * time.Second
 
-// stall is a time in which the machine did nothing: a request that goes past Fairlead was not answered either.
+// stall is a time in which the machine did nothing: a request that goes past Fairlead was not answered either, or a
+// processor did not run what was next on it.
 type stall struct{ from, to time.Time }
 
 // before and after are how far from a stall something may happen and still come from it: what was missed takes a while to
@@ -89,6 +90,16 @@ const before, after = time.Second, 5 * time.Second
 
 func (s stall) near(h happening) bool {
 	return h.to.After(s.from.Add(-before)) && h.from.Before(s.to.Add(after))
+}
+
+// around is how much time is near one of some stalls.
+func around(list []stall) time.Duration {
+	wide := make([]stall, len(list))
+	for i, s := range list {
+		wide[i] = stall{s.from.Add(-before), s.to.Add(after)}
+	}
+	_, total := standstills(wide)
+	return total
 }
 
 // verdict on what happened.

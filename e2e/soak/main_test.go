@@ -19,6 +19,7 @@ import (
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/e2e/fleet"
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -181,6 +182,10 @@ func TestSoak(t *testing.T) {
 			l.fail(err)
 		}
 	})
+	processors, err := measure.Processors(using, prompt, func(from, to time.Time) { d.stood(stall{from, to}) })
+	if err != nil {
+		t.Fatal(err)
+	}
 	l.useAll(using)
 	sampler := newSampler(f)
 	begin = time.Now()
@@ -220,6 +225,7 @@ func TestSoak(t *testing.T) {
 	stop()
 	l.users.running.Wait()
 	watching.Wait()
+	processors()
 	l.report(t, length, seed, took, begin, sampler, rest)
 	if t.Failed() {
 		for _, p := range append(slices.Clone(f.Controllers), f.Node(1).Speaker, f.Node(2).Speaker, f.Node(3).Speaker) {

@@ -103,7 +103,7 @@ func (r *testRouter) next() *connection {
 	select {
 	case c := <-r.connections:
 		return c
-	case <-time.After(10 * time.Second):
+	case <-time.After(tooLong):
 		r.t.Fatal("no connection comes")
 		return nil
 	}
@@ -230,10 +230,13 @@ func (c *connection) update(u *bgp.BGPUpdate) {
 	}
 }
 
-// until waits until something holds of the connection; 30 s since its routes last became more or fewer are too long, on a busy machine too.
+// tooLong is how long nothing is waited for, on a busy machine with the race detector too.
+const tooLong = 30 * time.Second
+
+// until waits until something holds of the connection, for as long as its routes become more or fewer.
 func (c *connection) until(what string, holds func() bool) {
 	c.router.t.Helper()
-	deadline, had := time.After(30*time.Second), 0
+	deadline, had := time.After(tooLong), 0
 	for {
 		c.mu.Lock()
 		ok, tape, rib := holds(), c.tape, len(c.rib)
@@ -242,12 +245,12 @@ func (c *connection) until(what string, holds func() bool) {
 			return
 		}
 		if rib != had {
-			deadline, had = time.After(30*time.Second), rib
+			deadline, had = time.After(tooLong), rib
 		}
 		select {
 		case <-c.changed:
 		case <-deadline:
-			c.router.t.Fatalf("%s: not within 30 s, but %q and %d routes", what, tape, rib)
+			c.router.t.Fatalf("%s: not within %v, but %q and %d routes", what, tooLong, tape, rib)
 		}
 	}
 }
@@ -333,7 +336,7 @@ func (s *speakerUnderTest) session(peer string) SessionStatus {
 // until waits until something holds of the session with a peer.
 func (s *speakerUnderTest) until(peer, what string, holds func(SessionStatus) bool) SessionStatus {
 	s.t.Helper()
-	deadline := time.After(15 * time.Second)
+	deadline := time.After(tooLong)
 	for {
 		st := s.session(peer)
 		if holds(st) {
@@ -343,7 +346,7 @@ func (s *speakerUnderTest) until(peer, what string, holds func(SessionStatus) bo
 		case <-s.changed:
 		case <-time.After(50 * time.Millisecond):
 		case <-deadline:
-			s.t.Fatalf("%s: not after 15 s, but %+v", what, st)
+			s.t.Fatalf("%s: not within %v, but %+v", what, tooLong, st)
 		}
 	}
 }
