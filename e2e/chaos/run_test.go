@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,6 +46,13 @@ func round(ctx context.Context, t *testing.T, f *fleet.Fleet, strokes []stroke, 
 		t.Fatalf("before the fault: %v", err)
 	}
 	defer users.Stop()
+	watched, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	var still stillness
+	processors, err := measure.Processors(watched, still.note)
+	if err != nil {
+		t.Fatal(err)
+	}
 	measure.Pause(ctx, t, calm)
 	type ending struct {
 		index int
@@ -89,6 +97,8 @@ func round(ctx context.Context, t *testing.T, f *fleet.Fleet, strokes []stroke, 
 	}
 	measure.Pause(ctx, t, calm)
 	o.effects = users.Stop()
+	unwatch()
+	processors()
 	for _, s := range o.faults {
 		if s.seen == nil {
 			continue
@@ -105,7 +115,23 @@ func round(ctx context.Context, t *testing.T, f *fleet.Fleet, strokes []stroke, 
 	if limit := map[bool]time.Duration{true: stalled, false: steady}[len(o.wrong) == 0]; direct.Failed > 0 || direct.Broken > 0 || direct.Longest.Duration() > limit {
 		say("the machine: what is asked directly: %s", direct)
 	}
+	if len(o.wrong) > 0 && still.times > 0 {
+		say("the machine: a processor stood still %d times, for %s at most", still.times, still.longest.Round(time.Millisecond))
+	}
 	return o
+}
+
+// stillness is how often a processor of the machine stood still.
+type stillness struct {
+	mu      sync.Mutex
+	times   int
+	longest time.Duration
+}
+
+func (s *stillness) note(from, to time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.times, s.longest = s.times+1, max(s.longest, to.Sub(from))
 }
 
 // victimsOf are the hardware addresses of a stroke's victims, nil where it does not tell them.
@@ -182,7 +208,7 @@ func run(t *testing.T, strokes []stroke, full bool) (o outcome) {
 		if !again {
 			return o
 		}
-		t.Logf("once more, since the machine did not even serve what is asked directly: %q", o.wrong)
+		t.Logf("once more, since the machine stood still: %q", o.wrong)
 	}
 	return o
 }

@@ -10,13 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// StoodStill is for how long a processor may do nothing and nobody notice: who stands still for 200 ms may lose a router's
+// BFD session of 3 x 100 ms.
+const StoodStill = 150 * time.Millisecond
+
 // beat is how long each processor's thread sleeps between two looks at the clock.
 const beat = 10 * time.Millisecond
 
-// Processors tells of each time, of limit or more, in which a processor did not run what was next on it, until ctx is done:
-// the host of a virtual machine gives a processor to others for a while, and what is on it stands still, though what is on
-// the next one goes on. A thread on each processor that goes before all others looks. wait returns once it has ended.
-func Processors(ctx context.Context, limit time.Duration, stood func(from, to time.Time)) (wait func(), err error) {
+// Processors tells of each time, of StoodStill or more, in which a processor did not run what was next on it, until ctx is
+// done: the host of a virtual machine gives a processor to others for a while, and what is on it stands still, though what
+// is on the next one goes on. A thread on each processor that goes before all others looks. wait returns once it has ended.
+func Processors(ctx context.Context, stood func(from, to time.Time)) (wait func(), err error) {
 	var all unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &all); err != nil {
 		return nil, fmt.Errorf("sched_getaffinity: %w", err)
@@ -40,7 +44,7 @@ func Processors(ctx context.Context, limit time.Duration, stood func(from, to ti
 				pause := unix.NsecToTimespec(int64(beat))
 				_ = unix.Nanosleep(&pause, nil)
 				now := time.Now()
-				if now.Sub(last)-beat >= limit {
+				if now.Sub(last)-beat >= StoodStill {
 					stood(last, now)
 				}
 				last = now

@@ -12,7 +12,7 @@ func TestProcessors(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	type stall struct{ from, to time.Time }
 	stalls := make(chan stall, 100)
-	wait, err := Processors(ctx, 200*time.Millisecond, func(from, to time.Time) { stalls <- stall{from, to} })
+	wait, err := Processors(ctx, func(from, to time.Time) { stalls <- stall{from, to} })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -127,7 +127,7 @@ func judge(list []happening, causes []cause, stalls []stall) verdict {
 		}
 		for i, c := range causes {
 			if u := (use{i, h.way, h.address}); c.under(h) && (h.kind != failed || !used[u]) {
-				used[u] = true
+				used[u] = used[u] || h.kind == failed // who is established takes nothing from who is not
 				return true, false
 			}
 		}
@@ -241,6 +241,7 @@ func TestJudge(t *testing.T) {
 	}{
 		{"a move away from a drained node is planned", []happening{happened(moved, fleet.OnSegment, "node1", 10.5, 11)}, []cause{drained}, nil, "1 0 0"},
 		{"a move away from another node is not", []happening{happened(moved, fleet.OnSegment, "node2", 10.5, 11)}, []cause{drained}, nil, "0 0 1"},
+		{"a connection under way fails, and one that was established had broken", []happening{happened(broken, fleet.OnSegment, "node1", 9.5, 10.3), happened(failed, fleet.OnSegment, "", 10.1, 10.2)}, []cause{drained}, nil, "2 0 0"},
 		{"a move before the drain is not", []happening{happened(moved, fleet.OnSegment, "node1", 9, 9.5)}, []cause{drained}, nil, "0 0 1"},
 		{"a move after it is not", []happening{happened(moved, fleet.OnSegment, "node1", 13, 13.5)}, []cause{drained}, nil, "0 0 1"},
 		{"a move while the drain lasts is planned", []happening{happened(moved, fleet.OnSegment, "node1", 50, 51)}, []cause{{node: "node1", from: at(10)}}, nil, "1 0 0"},

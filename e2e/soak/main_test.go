@@ -182,7 +182,7 @@ func TestSoak(t *testing.T) {
 			l.fail(err)
 		}
 	})
-	processors, err := measure.Processors(using, prompt, func(from, to time.Time) { d.stood(stall{from, to}) })
+	processors, err := measure.Processors(using, func(from, to time.Time) { d.stood(stall{from, to}) })
 	if err != nil {
 		t.Fatal(err)
 	}

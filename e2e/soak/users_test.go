@@ -25,8 +25,6 @@ const (
 	// unhurried is a time after which an answer of the backend itself is late: at half of that a speaker may take a
 	// machine that stands still for a node that is gone.
 	unhurried = 300 * time.Millisecond
-	// prompt is the same for a processor: a router's session of 3 x 100 ms may be lost by who stands still for 200.
-	prompt = 150 * time.Millisecond
 )
 
 // users are clients that use addresses for as long as they run, and write into the diary what they notice. A connection
