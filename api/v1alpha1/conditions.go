@@ -24,6 +24,11 @@ const (
 // gave it its addresses, and if not, why.
 const ServiceConditionAssigned = "fairlead.dev/Assigned"
 
+// ServiceConditionPoolRequested is the condition on a Service of type LoadBalancer that asked for a pool when it got its
+// addresses. Its message is the pool's name, for the controller that leads next: if another pool is asked for by then, the
+// Service is to move; if its address is another pool's by then, it is to stay.
+const ServiceConditionPoolRequested = "fairlead.dev/PoolRequested"
+
 const (
 	// AnnotationDrain on a Node has it give up the addresses that it owns, and own none, while the annotation
 	// is there and its value is not "false".

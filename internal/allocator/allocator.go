@@ -95,6 +95,9 @@ type Request struct {
 	// Current is what the Service's status shows. It counts when the allocator does not know the Service
 	// yet: after a restart, the status is the record of what was assigned.
 	Current []netip.Addr
+	// Asked is the pool that the Service asked for when it got Current: another pool asked for now is another request,
+	// and an address that pools carried over since then stays. It counts where Current does.
+	Asked string
 }
 
 // Assignment is an address and the pool that it is of; without a pool, the Service's status shows the
@@ -144,6 +147,8 @@ type Decision struct {
 	Refusals []Refusal
 	// Satisfied is true if the Service has what it asked for: of PreferDualStack, one family is enough.
 	Satisfied bool
+	// Asked is the pool that the Service asked for when it got what it has: the Request.Asked of whoever decides next.
+	Asked string
 	// NotAdopted are the addresses in the request's Current that did not become the Service's.
 	NotAdopted []NotAdopted
 	// LeftShare are the addresses that the Service gave up since it may not share them any more, and why.
@@ -195,6 +200,7 @@ func (a *Allocator) Decide(r Request) Decision {
 		d.Assignments = append(d.Assignments, Assignment{h.addr, name})
 	}
 	sortByFamily(d.Assignments, r.Families)
+	d.Asked = s.asked(r.Pool)
 
 	enough := len(d.Refusals) == 0 && len(d.Assignments) > 0
 	if r.Policy == lb.PreferDualStack && len(r.Addresses) == 0 { // one place a family, of which one is enough
@@ -204,6 +210,17 @@ func (a *Allocator) Decide(r Request) Decision {
 	a.wait(r.Service, s, len(d.Refusals) > 0 && !r.Hold && len(invalid) == 0, waits, &woken)
 	d.Again = woken.except(r.Service)
 	return d
+}
+
+// asked returns the pool that a Service asked for when it got what it has. Where that differs between addresses, since
+// only one could be replaced, it is not the pool that it asks for now: what is left to replace is the one that matters.
+func (s *service) asked(now string) (pool string) {
+	for _, h := range s.held {
+		if pool = h.asked; pool != now {
+			break
+		}
+	}
+	return pool
 }
 
 func sameAddress(x, y held) bool { return x.addr == y.addr }
@@ -494,7 +511,7 @@ func (a *Allocator) adopt(r Request, s *service, woken *wakes) (not []NotAdopted
 			continue
 		}
 		left = slices.Delete(left, i, i+1)
-		s.held = append(s.held, held{addr, r.Pool})
+		s.held = append(s.held, held{addr, r.Asked})
 		e, ok := a.ranges.at(addr)
 		if !ok {
 			a.arrivals++

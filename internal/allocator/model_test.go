@@ -103,6 +103,11 @@ func (m *model) Decide(r Request) (d Decision) {
 	}
 	anyWill := r.Policy == lb.PreferDualStack && len(r.Addresses) == 0
 	d.Satisfied = !frozen && (len(d.Refusals) == 0 || anyWill && len(d.Refusals) < len(r.Families))
+	for _, h := range s.has { // Open: of several, one that it does not ask for now
+		if d.Asked = h.asked; h.asked != r.Pool {
+			break
+		}
+	}
 
 	switch {
 	case frozen || len(d.Refusals) == 0:
@@ -167,14 +172,14 @@ func (m *model) adopt(s *modelService, r Request, places []modelPlace) (not []No
 	}
 	for _, addr := range can {
 		of, _ := m.poolOf(addr)
-		m.get(s, r, addr, of.Name)
+		m.get(s, addr, of.Name, r.Asked)
 	}
 	return not
 }
 
-func (m *model) get(s *modelService, r Request, addr netip.Addr, pool string) {
+func (m *model) get(s *modelService, addr netip.Addr, pool, asked string) {
 	m.clock++
-	s.has = append(s.has, modelAddress{addr, pool, r.Pool, m.clock})
+	s.has = append(s.has, modelAddress{addr, pool, asked, m.clock})
 	delete(m.retained, addr)
 }
 
@@ -233,7 +238,7 @@ func (m *model) fillWithNew(s *modelService, r Request, places []modelPlace) (re
 			givenUp = append(givenUp, waits)
 		}
 		of, _ := m.poolOf(addr)
-		m.get(s, r, addr, of.Name)
+		m.get(s, addr, of.Name, r.Pool)
 		places[i].filled = addr
 		fresh = append(fresh, i)
 	}

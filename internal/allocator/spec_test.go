@@ -22,6 +22,7 @@ import (
 //	NAME [4|6|46|64] [OPTION...]     a Service asks for this
 //	gone NAME
 //	after DURATION
+//	meanwhile ...                    a pool or a request changes, and nobody is told: a restart follows
 //	restart                          from what pools and statuses show
 //
 // A Service that waits has a question mark; what it is refused for follows its addresses. "x .1@a, y? PoolExhausted".
@@ -116,6 +117,12 @@ var specification = []struct{ name, script string }{
 	{"keeps its own rather than go without for what is another's", "pool a .1-.9; x; y shows=.1,.5 => x .1@a, y .5@a"},
 	{"keeps what works rather than what does not, of more than it may keep", "pool a .5; x ip=.7,.8 shows=.99,.5; " +
 		"=> x? .99@ .5@a AddressNotInPool; x ip=.7 => x? .5@a AddressNotInPool"},
+	{"keeps what another load balancer gave, whatever pool is asked for", "pool a .1; pool b .2; x pool=b asked=b shows=.1 => x .1@a"},
+	{"moves to the pool that was asked for while nobody decided", "pool a .1; pool b .2; x pool=a; meanwhile x pool=b; restart => x .2@b"},
+	{"moves to a pool that was asked for for the first time while nobody decided", "pool a .1; pool b .2; x; meanwhile x pool=b; restart => x .2@b"},
+	{"keeps what moved to another pool, over a restart", "pool a .1-.9; x pool=a; pool b .1-.4; pool a .5-.9; restart => x .1@b"},
+	{"keeps what moved to another pool while nobody decided", "pool a .1-.9; x pool=a; meanwhile pool b .1-.4; meanwhile pool a .5-.9; restart => x .1@b"},
+	{"waits on for another pool after a restart", "pool a .1; pool b .2; x; y; x pool=b; restart => x? .1@a PoolExhausted, y .2@b; gone y => x .2@b"},
 	{"believes no status that is edited while it knows better", "pool a .1-.9; x; x shows=.7 => x .1@a"},
 	{"changes nothing by a restart", "pool a .1-.9 ::1; x 46 prefer; y key=k port=80; z key=k port=81; w ip=.7,.5; v ip=.7; restart => " +
 		"v? AddressInUse, w .7@a .5@a, x .1@a ::1@a, y .2@a, z .2@a"},
@@ -191,6 +198,7 @@ type script struct {
 	requests map[lb.Key]Request
 	last     map[lb.Key]Decision
 	now      time.Duration
+	away     bool // nobody is told of what changes
 }
 
 func (s *script) do(words []string) {
@@ -207,10 +215,13 @@ func (s *script) do(words []string) {
 			s.pools = slices.Delete(slices.Clone(s.pools), i, i+1)
 		}
 		s.pools = append(slices.Clone(s.pools), s.poolOf(p, words[2:]))
-		s.settle(s.SetPools(s.pools).Again)
+		s.change()
+	case "meanwhile":
+		s.away = true
+		s.do(words[1:])
 	case "drop":
 		s.pools = slices.DeleteFunc(slices.Clone(s.pools), func(q lb.Pool) bool { return q.Name == words[1] })
-		s.settle(s.SetPools(s.pools).Again)
+		s.change()
 	case "gone":
 		delete(s.requests, key(words[1]))
 		delete(s.last, key(words[1]))
@@ -227,12 +238,12 @@ func (s *script) do(words []string) {
 		for _, p := range s.pools {
 			retained = append(retained, s.Retained(p.Name)...)
 		}
-		s.subject = s.start()
+		s.subject, s.away = s.start(), false
 		s.SetPools(s.pools)
 		keys := slices.SortedFunc(maps.Keys(s.requests), byName)
 		for _, k := range keys {
 			r := s.requests[k]
-			r.Hold, r.Current = true, nil
+			r.Hold, r.Current, r.Asked = true, nil, s.last[k].Asked
 			for _, x := range s.last[k].Assignments {
 				r.Current = append(r.Current, x.Address)
 			}
@@ -247,8 +258,15 @@ func (s *script) do(words []string) {
 	}
 }
 
+// change tells of the pools.
+func (s *script) change() {
+	if !s.away {
+		s.settle(s.SetPools(s.pools).Again)
+	}
+}
+
 func (s *script) settle(queue []lb.Key) {
-	for rounds := 0; len(queue) > 0; rounds++ {
+	for rounds := 0; len(queue) > 0 && !s.away; rounds++ {
 		if rounds > 1000 {
 			s.t.Fatal("the same Services are decided again and again")
 		}
@@ -313,6 +331,8 @@ func (s *script) request(words []string) Request {
 			}
 		case "pool":
 			r.Pool = value
+		case "asked":
+			r.Asked = value
 		case "ns":
 			r.Service.Namespace = value
 		case "key":

@@ -245,7 +245,7 @@ func (w *world) request(s *source) {
 	if !known {
 		r = Request{Service: key, Families: v4, NamespaceLabels: w.labels[key.Namespace]}
 		if s.oneOf(5) { // as out of a backup, or written by somebody else
-			r.Current = randomAddresses(s, 3)
+			r.Current, r.Asked = randomAddresses(s, 3), fmt.Sprint("p", s.n(5))
 		}
 		ask(&r, s)
 	}
@@ -310,7 +310,7 @@ func (w *world) release(s *source) {
 		w.queue = w.real.Forget(key)
 		w.model.Forget(key)
 		if r, known := w.requests[key]; known {
-			r.Current = edited(s, w.shows(key))
+			r.Current, r.Asked = edited(s, w.shows(key)), w.shown[key].Asked
 			w.printf("%s", describe(r))
 			w.requests[key] = r
 			delete(w.shown, key)
@@ -354,12 +354,13 @@ func (w *world) restart(s *source) {
 	w.model.SetPools(w.pools)
 	for _, key := range order {
 		r := w.requests[key]
-		r.Current = nil
+		r.Current, r.Asked = nil, before[key].Asked
 		for _, x := range before[key].Assignments {
 			r.Current = append(r.Current, x.Address)
 		}
 		if edit && slices.Contains(victims, key) {
 			r.Current = edited(s, r.Current)
+			ask(&r, s)
 			w.printf("%s", describe(r))
 		}
 		w.requests[key] = r

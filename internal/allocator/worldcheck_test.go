@@ -32,6 +32,7 @@ func (w *world) decide(r Request) Decision {
 	w.same("what "+of+" has", got.Assignments, want.Assignments)
 	w.same("what "+of+" is refused for", reasons(got), reasons(want))
 	w.same("if "+of+" is satisfied", got.Satisfied, want.Satisfied)
+	w.same("what pool "+of+" asked for", got.Asked, want.Asked)
 	w.same("what "+of+" gives up for", got.GivenUp, want.GivenUp)
 	w.same("what "+of+" does not adopt", notAdopted(got.NotAdopted), notAdopted(want.NotAdopted))
 	w.same("what "+of+" does not share any more", notAdopted(got.LeftShare), notAdopted(want.LeftShare))
@@ -137,7 +138,11 @@ func (w *world) checkRestart(before map[lb.Key]Decision) {
 		}
 	}
 	for key, d := range before {
-		if now := w.shown[key].Assignments; !left && d.Satisfied && len(now) > len(d.Assignments) {
+		now := w.shown[key]
+		if !left && now.Satisfied != d.Satisfied && slices.Equal(now.Assignments, d.Assignments) {
+			w.fail("%s was satisfied: %v, and with the same is since a restart: %v", key, d.Satisfied, now.Satisfied)
+		}
+		if now := now.Assignments; !left && d.Satisfied && len(now) > len(d.Assignments) {
 			w.fail("%s had %v, and has %v since a restart", key, d.Assignments, now)
 		}
 	}

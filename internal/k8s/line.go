@@ -7,17 +7,22 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // AssignedCondition returns our condition on a Service, nil if it has none.
 func AssignedCondition(svc *corev1.Service) *metav1.Condition {
-	for i := range svc.Status.Conditions {
-		if c := &svc.Status.Conditions[i]; c.Type == v1alpha1.ServiceConditionAssigned {
-			return c
-		}
+	return meta.FindStatusCondition(svc.Status.Conditions, v1alpha1.ServiceConditionAssigned)
+}
+
+// PoolRequested returns the pool that a Service asked for when it got what its status shows, empty for any. Ours is false if
+// it is not known, since what the status shows is another load balancer's.
+func PoolRequested(svc *corev1.Service) (pool string, ours bool) {
+	if c := meta.FindStatusCondition(svc.Status.Conditions, v1alpha1.ServiceConditionPoolRequested); c != nil {
+		return c.Message, true
 	}
-	return nil
+	return "", AssignedCondition(svc) != nil
 }
 
 // ByAge sorts Services, the oldest first: the order in which they adopt what their statuses show.

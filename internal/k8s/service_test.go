@@ -3,6 +3,7 @@ package k8s
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -45,6 +46,15 @@ func has(ips ...string) func(*corev1.Service) {
 	return func(s *corev1.Service) {
 		for _, ip := range ips {
 			s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: ip})
+		}
+	}
+}
+
+// conditions are of ours, each given as its type and its message.
+func conditions(list ...string) func(*corev1.Service) {
+	return func(s *corev1.Service) {
+		for c := range slices.Chunk(list, 2) {
+			s.Status.Conditions = append(s.Status.Conditions, metav1.Condition{Type: "fairlead.dev/" + c[0], Message: c[1]})
 		}
 	}
 }
@@ -163,6 +173,10 @@ func TestRequest(t *testing.T) {
 		{name: "DHCP, as kube-vip has it in the field", svc: web(asked("0.0.0.0")),
 			problem: `InvalidRequest: spec.loadBalancerIP: "0.0.0.0" is no address of a Service; to kube-vip it means DHCP, which Fairlead does not speak: ask for an address of a pool, or for none to get any`},
 		{name: "a pool", svc: web(annotated(AnnotationPool, "edge")),
+			want: allocator.Request{Service: key, Families: []lb.Family{lb.IPv4}, Pool: "edge", Asked: "edge"}},
+		{name: "another pool than when it got what it has", svc: web(annotated(AnnotationPool, "edge"), conditions("Assigned", "", "PoolRequested", "old")),
+			want: allocator.Request{Service: key, Families: []lb.Family{lb.IPv4}, Pool: "edge", Asked: "old"}},
+		{name: "a pool, and it asked for none when it got what it has", svc: web(annotated(AnnotationPool, "edge"), conditions("Assigned", "")),
 			want: allocator.Request{Service: key, Families: []lb.Family{lb.IPv4}, Pool: "edge"}},
 		{name: "what it has", svc: web(has("192.0.2.1", "192.0.2.1", "2001:db8::1")),
 			want: allocator.Request{Service: key, Families: []lb.Family{lb.IPv4}, Current: []netip.Addr{v4, v6}}},

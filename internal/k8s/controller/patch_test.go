@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/allocator"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/google/go-cmp/cmp"
@@ -51,7 +50,7 @@ func TestPatchesLeadToWhatWasDecided(t *testing.T) {
 		if left := clearing(cleared, o.ips()); left != nil {
 			t.Fatalf("seed %d: %s is left to clear", seed, left)
 		}
-		if k8s.AssignedCondition(cleared) != nil || !o.foreign && len(k8s.IngressIPs(cleared)) > 0 {
+		if slices.ContainsFunc(cleared.Status.Conditions, func(c metav1.Condition) bool { return slices.Contains(conditionTypes, c.Type) }) || !o.foreign && len(k8s.IngressIPs(cleared)) > 0 {
 			t.Fatalf("seed %d: cleared is %+v", seed, cleared.Status)
 		}
 		if diff := cmp.Diff(others(svc), others(cleared)); diff != "" {
@@ -81,7 +80,7 @@ func patched(t *testing.T, svc *corev1.Service, patch []byte) *corev1.Service {
 // others is what of a Service is not the controller's: all but our condition and, without a foreign hostname, the ingress.
 func others(svc *corev1.Service) *corev1.Service {
 	svc = svc.DeepCopy()
-	svc.Status.Conditions = slices.DeleteFunc(svc.Status.Conditions, func(c metav1.Condition) bool { return c.Type == v1alpha1.ServiceConditionAssigned })
+	svc.Status.Conditions = slices.DeleteFunc(svc.Status.Conditions, func(c metav1.Condition) bool { return slices.Contains(conditionTypes, c.Type) })
 	if len(svc.Status.Conditions) == 0 {
 		svc.Status.Conditions = nil
 	}
@@ -111,7 +110,9 @@ func someService(random *rand.Rand) *corev1.Service {
 		}
 		svc.Status.LoadBalancer.Ingress = append(svc.Status.LoadBalancer.Ingress, i)
 	}
-	for _, c := range []metav1.Condition{{Type: "example.com/Other", Status: metav1.ConditionTrue}, someOutcome(random).condition(), {Type: "Z", Status: metav1.ConditionFalse}} {
+	conditions := append(someOutcome(random).conditions(), metav1.Condition{Type: "example.com/Other", Status: metav1.ConditionTrue}, metav1.Condition{Type: "Z", Status: metav1.ConditionFalse})
+	random.Shuffle(len(conditions), func(i, j int) { conditions[i], conditions[j] = conditions[j], conditions[i] })
+	for _, c := range conditions {
 		if random.IntN(2) == 0 {
 			c.LastTransitionTime = metav1.NewTime(noon.Add(-time.Duration(random.IntN(3)) * time.Hour).Local())
 			svc.Status.Conditions = append(svc.Status.Conditions, c)
@@ -121,7 +122,7 @@ func someService(random *rand.Rand) *corev1.Service {
 }
 
 func someOutcome(random *rand.Rand) outcome {
-	o := outcome{satisfied: random.IntN(2) == 0}
+	o := outcome{satisfied: random.IntN(2) == 0, asked: []string{"", "p0", "p1"}[random.IntN(3)]}
 	for _, a := range []netip.Addr{ip200, ip201, ipv6} {
 		if random.IntN(3) == 0 {
 			o.assigned = append(o.assigned, allocator.Assignment{Address: a, Pool: fmt.Sprint("p", random.IntN(2))})

@@ -138,7 +138,7 @@ func (t *term) decideService(key lb.Key) *job {
 	for _, r := range d.GivenUp {
 		t.tellGivenUp(r, key)
 	}
-	o := outcome{d.Assignments, k8s.ExplainAside(t.aside, request.Addresses, d.Refusals), d.Satisfied, foreign}
+	o := outcome{d.Assignments, k8s.ExplainAside(t.aside, request.Addresses, d.Refusals), d.Satisfied, foreign, d.Asked}
 	if len(problems) > 0 {
 		o.refused, o.satisfied = problems, false
 	}

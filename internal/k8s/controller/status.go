@@ -12,6 +12,7 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/allocator"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -23,6 +24,8 @@ type outcome struct {
 	satisfied bool
 	// foreign is true if the status has a hostname, which is another's and stays.
 	foreign bool
+	// asked is the pool that was asked for when what is assigned was.
+	asked string
 }
 
 // ips returns the addresses that the Service has.
@@ -73,6 +76,16 @@ func (o outcome) condition() metav1.Condition {
 	return c
 }
 
+// conditions are those that a Service is to have of ours. They have no time of transition yet.
+func (o outcome) conditions() []metav1.Condition {
+	list := []metav1.Condition{o.condition()}
+	if o.asked != "" {
+		list = append(list, metav1.Condition{Type: v1alpha1.ServiceConditionPoolRequested, Status: metav1.ConditionTrue,
+			Reason: reasonAssigned, Message: o.asked})
+	}
+	return list
+}
+
 // describe lists addresses, those of one pool together. Those that no pool holds are named in a refusal.
 func describe(assigned []allocator.Assignment) string {
 	assigned = slices.DeleteFunc(slices.Clone(assigned), func(a allocator.Assignment) bool { return a.Pool == "" })
@@ -108,19 +121,27 @@ type change struct {
 func changeOf(svc *corev1.Service, o outcome, now time.Time) *change {
 	ingress := ingressOf(o)
 	sameIngress := o.foreign || slices.EqualFunc(svc.Status.LoadBalancer.Ingress, ingress, equalIngress)
-	want := o.condition()
-	had := k8s.AssignedCondition(svc)
-	sameCondition := had != nil && had.Status == want.Status && had.Reason == want.Reason && had.Message == want.Message
-	if sameIngress && sameCondition {
+	conditions := o.conditions()
+	var status statusPatch
+	for _, of := range conditionTypes {
+		want, had := meta.FindStatusCondition(conditions, of), meta.FindStatusCondition(svc.Status.Conditions, of)
+		switch {
+		case want == nil && had != nil:
+			status.remove(of)
+		case want != nil && !says(had, want):
+			want.LastTransitionTime = metav1.NewTime(now)
+			if had != nil && had.Status == want.Status {
+				want.LastTransitionTime = had.LastTransitionTime
+			}
+			status.Conditions = append(status.Conditions, want)
+		}
+	}
+	if sameIngress && len(status.Conditions) == 0 {
 		return nil
 	}
+	want, had := &conditions[0], k8s.AssignedCondition(svc)
 
-	want.LastTransitionTime = metav1.NewTime(now)
-	if had != nil && had.Status == want.Status {
-		want.LastTransitionTime = had.LastTransitionTime
-	}
 	c := &change{}
-	var status statusPatch
 	if !sameIngress {
 		status.LoadBalancer = &loadBalancerPatch{Ingress: ingress}
 		for _, ip := range k8s.IngressIPs(svc) {
@@ -129,13 +150,10 @@ func changeOf(svc *corev1.Service, o outcome, now time.Time) *change {
 			}
 		}
 	}
-	if !sameCondition {
-		status.Conditions = []metav1.Condition{want}
-	}
 	c.patch = encode(svc.ResourceVersion, status)
 
 	switch {
-	case sameCondition: // the status is mended; it has been said what the Service has
+	case says(had, want): // the status is mended; it has been said what the Service has
 	case o.satisfied && (!sameIngress || had == nil || had.Status != want.Status):
 		c.event = &k8s.Event{Reason: "AddressAssigned", Message: "assigned " + describe(o.assigned)}
 	case !o.satisfied && (!sameIngress || had == nil || had.Status != want.Status || had.Reason != want.Reason):
@@ -145,6 +163,11 @@ func changeOf(svc *corev1.Service, o outcome, now time.Time) *change {
 		c.event.About = reference(svc)
 	}
 	return c
+}
+
+// says tells whether a condition, nil if there is none, says what is wanted.
+func says(had, want *metav1.Condition) bool {
+	return had != nil && had.Status == want.Status && had.Reason == want.Reason && had.Message == want.Message
 }
 
 func ingressOf(o outcome) []corev1.LoadBalancerIngress {
@@ -192,13 +215,29 @@ type (
 	}
 	statusPatch struct {
 		LoadBalancer *loadBalancerPatch `json:"loadBalancer,omitempty"`
-		Conditions   any                `json:"conditions,omitempty"`
+		Conditions   []any              `json:"conditions,omitempty"` // to write or to remove, by their type
 	}
 	loadBalancerPatch struct {
 		// Ingress is null in the patch when there is none, which removes it.
 		Ingress []corev1.LoadBalancerIngress `json:"ingress"`
 	}
 )
+
+// conditionTypes are those of our conditions on a Service.
+var conditionTypes = []string{v1alpha1.ServiceConditionAssigned, v1alpha1.ServiceConditionPoolRequested}
+
+func (s *statusPatch) remove(conditionType string) {
+	s.Conditions = append(s.Conditions, map[string]string{"$patch": "delete", "type": conditionType})
+}
+
+// removeOurs removes our conditions, of those that a Service has.
+func (s *statusPatch) removeOurs(svc *corev1.Service) {
+	for _, of := range conditionTypes {
+		if meta.FindStatusCondition(svc.Status.Conditions, of) != nil {
+			s.remove(of)
+		}
+	}
+}
 
 func encode(resourceVersion string, status statusPatch) []byte {
 	patch := servicePatch{Status: status}
@@ -215,9 +254,7 @@ func encode(resourceVersion string, status statusPatch) []byte {
 // another's.
 func clearing(svc *corev1.Service, had []netip.Addr) []byte {
 	var status statusPatch
-	if k8s.AssignedCondition(svc) != nil {
-		status.Conditions = []map[string]string{{"$patch": "delete", "type": v1alpha1.ServiceConditionAssigned}}
-	}
+	status.removeOurs(svc)
 	if shown := k8s.IngressIPs(svc); len(shown) > 0 && len(shown) == len(svc.Status.LoadBalancer.Ingress) && slices.Equal(shown, had) {
 		status.LoadBalancer = &loadBalancerPatch{}
 	}

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,11 @@ func (o outcome) refusing(reason allocator.Reason, message string) outcome {
 	return o
 }
 
+func (o outcome) asking(pool string) outcome {
+	o.asked = pool
+	return o
+}
+
 // shown is a Service whose status shows addresses and the condition that goes with an outcome.
 func shown(o outcome, ips ...string) *corev1.Service {
 	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web", ResourceVersion: "7"}}
@@ -41,9 +47,11 @@ func shown(o outcome, ips ...string) *corev1.Service {
 		svc.Status.LoadBalancer.Ingress = append(svc.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: ip, IPMode: &mode})
 	}
 	if o.assigned != nil || o.refused != nil {
-		c := o.condition()
-		c.LastTransitionTime = metav1.NewTime(noon.Add(-time.Hour))
-		svc.Status.Conditions = []metav1.Condition{{Type: "example.com/Other", Status: metav1.ConditionTrue}, c}
+		svc.Status.Conditions = []metav1.Condition{{Type: "example.com/Other", Status: metav1.ConditionTrue}}
+		for _, c := range o.conditions() {
+			c.LastTransitionTime = metav1.NewTime(noon.Add(-time.Hour))
+			svc.Status.Conditions = append(svc.Status.Conditions, c)
+		}
 	}
 	return svc
 }
@@ -54,6 +62,7 @@ func TestChangeOfService(t *testing.T) {
 	const (
 		vip200     = `"loadBalancer":{"ingress":[{"ip":"192.0.2.200","ipMode":"VIP"}]}`
 		assigned   = `"conditions":[{"type":"fairlead.dev/Assigned","status":"True","lastTransitionTime":"2026-01-02T12:00:00Z","reason":"Assigned","message":"192.0.2.200 from pool edge"}]`
+		requested  = `{"type":"fairlead.dev/PoolRequested","status":"True","lastTransitionTime":"2026-01-02T12:00:00Z","reason":"Assigned","message":"edge"}`
 		noAddress  = `"conditions":[{"type":"fairlead.dev/Assigned","status":"False","lastTransitionTime":"2026-01-02T12:00:00Z","reason":"PoolExhausted","message":"pool edge: exhausted, 9 of 9 IPv4 addresses in use"}]`
 		keepsOther = `"conditions":[{"type":"fairlead.dev/Assigned","status":"False","lastTransitionTime":"2026-01-02T12:00:00Z","reason":"AddressInUse","message":"the requested address 192.0.2.201 is in use by Service default/db; it has 192.0.2.200 from pool edge"}]`
 	)
@@ -88,6 +97,12 @@ func TestChangeOfService(t *testing.T) {
 		{name: "a pool that has another name now is no event", svc: shown(given(ip200), "192.0.2.200"),
 			outcome: outcome{assigned: []allocator.Assignment{{Address: ip200, Pool: "new"}}, satisfied: true},
 			status:  `"conditions":[{"type":"fairlead.dev/Assigned","status":"True","lastTransitionTime":"2026-01-02T11:00:00Z","reason":"Assigned","message":"192.0.2.200 from pool new"}]`},
+		{name: "the pool that it asked for is written down", svc: shown(outcome{}), outcome: given(ip200).asking("edge"),
+			status: vip200 + "," + strings.TrimSuffix(assigned, "]") + "," + requested + "]", event: "AddressAssigned: assigned 192.0.2.200 from pool edge"},
+		{name: "it comes to ask for the pool of which it has an address", svc: shown(given(ip200), "192.0.2.200"), outcome: given(ip200).asking("edge"),
+			status: `"conditions":[` + requested + `]`},
+		{name: "it asks for no pool any more", svc: shown(given(ip200).asking("edge"), "192.0.2.200"), outcome: given(ip200),
+			status: `"conditions":[{"$patch":"delete","type":"fairlead.dev/PoolRequested"}]`},
 		{name: "there is no address", svc: shown(outcome{}), outcome: exhausted,
 			status: noAddress, event: "PoolExhausted: pool edge: exhausted, 9 of 9 IPv4 addresses in use"},
 		{name: "there is no address still", svc: shown(exhausted), outcome: exhausted},
@@ -147,6 +162,8 @@ func TestClearing(t *testing.T) {
 	}{
 		{name: "all that is ours goes", svc: shown(given(ip200), "192.0.2.200"), had: []netip.Addr{ip200},
 			want: `"loadBalancer":{"ingress":null},` + condition},
+		{name: "the pool that was asked for goes, too", svc: shown(given(ip200).asking("edge")),
+			want: `"conditions":[{"$patch":"delete","type":"fairlead.dev/Assigned"},{"$patch":"delete","type":"fairlead.dev/PoolRequested"}]`},
 		{name: "the API server has taken the addresses already", svc: shown(given(ip200)), had: []netip.Addr{ip200}, want: condition},
 		{name: "another's address stays", svc: shown(given(ip200), "192.0.2.201"), had: []netip.Addr{ip200}, want: condition},
 		{name: "nothing is ours", svc: shown(outcome{}, "192.0.2.201"), had: []netip.Addr{ip200}},

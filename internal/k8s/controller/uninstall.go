@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/allocator"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
 	"github.com/fairlead-lb/fairlead/internal/lb"
@@ -71,9 +70,7 @@ func takings(services []*corev1.Service, known map[lb.Key]*known) (list []taking
 // before we came, out of a backup or from another load balancer, stays.
 func takingBack(svc *corev1.Service, k *known) []byte {
 	var status statusPatch
-	if k8s.AssignedCondition(svc) != nil {
-		status.Conditions = []map[string]string{{"$patch": "delete", "type": v1alpha1.ServiceConditionAssigned}}
-	}
+	status.removeOurs(svc)
 	shown := svc.Status.LoadBalancer.Ingress
 	kept := slices.DeleteFunc(slices.Clone(shown), func(i corev1.LoadBalancerIngress) bool { return k.gave(i) })
 	if len(kept) < len(shown) {
