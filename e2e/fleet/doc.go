@@ -6,7 +6,7 @@
 // There are three ways to a Service, and each has its clients:
 //
 //   - layer 2: User is on the nodes' segment.
-//   - BGP with BFD: a visitor beyond BIRD, which forgets a node within 300 ms of silence.
+//   - BGP with BFD: a visitor beyond BIRD, which forgets a node within 300 ms of silence, unless Config says otherwise.
 //   - BGP with graceful restart: a visitor beyond FRR, which keeps the routes of a speaker that restarts, and forgets a
 //     node at the end of the hold time, 9 s. FRR 8.4 cannot have both: see docs/bgp.md.
 //

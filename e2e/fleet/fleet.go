@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/lab"
 	"github.com/fairlead-lb/fairlead/internal/generated/clientset/versioned"
@@ -31,6 +33,8 @@ type Config struct {
 	Layer2, Routed int // Services; 12 if 0
 	// AllBFD has both routers detect by BFD, without graceful restart.
 	AllBFD bool
+	// BFDInterval is how far apart BFD's packets are, of which three may be missed; 100 ms if 0. The routers take it over.
+	BFDInterval time.Duration
 	// Binaries is the directory of the product's programs: build/ of the repository if empty.
 	Binaries string
 	// Lab is what else the lab is made of. The first four Clients are the fleet's, the others the caller's; those of the
@@ -88,11 +92,14 @@ apiVersion: fairlead.dev/v1alpha1
 kind: BGPAdvertisement
 metadata: {name: routed}
 spec: {ipAddressPools: [routed]}
----
+`
+
+// profile is how sessions with BFD detect.
+const profile = `---
 apiVersion: fairlead.dev/v1alpha1
 kind: BFDProfile
-metadata: {name: fast}
-spec: {transmitInterval: 100, receiveInterval: 100, detectMultiplier: 3}
+metadata: {name: routers}
+spec: {transmitInterval: %[1]d, receiveInterval: %[1]d, detectMultiplier: 3}
 `
 
 // The fleet's pools by name.
@@ -103,10 +110,10 @@ const (
 
 // Start starts a fleet and returns when all is settled. On failure nothing is left running.
 func Start(ctx context.Context, c Config) (_ *Fleet, err error) {
-	c.Nodes = orElse(c.Nodes, 3)
-	c.Layer2, c.Routed = orElse(c.Layer2, 12), orElse(c.Routed, 12)
+	c.Nodes = cmp.Or(c.Nodes, 3)
+	c.Layer2, c.Routed = cmp.Or(c.Layer2, 12), cmp.Or(c.Routed, 12)
 	config := c.Lab
-	config.Nodes, config.Controllers = c.Nodes, orElse(c.Controllers, 1)
+	config.Nodes, config.Controllers = c.Nodes, cmp.Or(c.Controllers, 1)
 	config.Clients = max(config.Clients, clients) + config.Controllers
 	if c.Binaries == "" {
 		root, err := lab.Root()
@@ -140,7 +147,7 @@ func Start(ctx context.Context, c Config) (_ *Fleet, err error) {
 	if f.Fairlead, err = versioned.NewForConfig(f.RESTConfig()); err != nil {
 		return nil, fmt.Errorf("making a client for Fairlead's objects: %w", err)
 	}
-	if err := f.Apply(ctx, []byte(Pools)); err != nil {
+	if err := f.Apply(ctx, fmt.Appendf(nil, Pools+profile, cmp.Or(c.BFDInterval, 100*time.Millisecond).Milliseconds())); err != nil {
 		return nil, err
 	}
 	if err := f.startRouters(ctx); err != nil {
@@ -156,13 +163,6 @@ func Start(ctx context.Context, c Config) (_ *Fleet, err error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-func orElse(n, otherwise int) int {
-	if n == 0 {
-		return otherwise
-	}
-	return n
 }
 
 // Stop ends everything.
@@ -233,7 +233,7 @@ func (f *Fleet) startRouters(ctx context.Context) error {
 		if err := r.Speak(ctx, speaks); err != nil {
 			return err
 		}
-		detection := "bfdProfile: fast"
+		detection := "bfdProfile: routers"
 		if !fast {
 			detection = fmt.Sprintf("enableGracefulRestart: true, holdTime: %s, keepaliveTime: %s", holdTime, holdTime/3)
 		}

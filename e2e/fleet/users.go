@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -39,7 +40,7 @@ const (
 
 // Users start, and are all being served when it returns. They stop with Stop, or when ctx is done.
 func (f *Fleet) Users(ctx context.Context, c UsersConfig) (_ *Users, err error) {
-	c.Services, c.Established = orElse(c.Services, 1), orElse(c.Established, 5)
+	c.Services, c.Established = cmp.Or(c.Services, 1), cmp.Or(c.Established, 5)
 	if c.Interval == 0 {
 		c.Interval = 50 * time.Millisecond
 	}
