@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairlead-lb/fairlead/e2e/lab"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -16,7 +17,8 @@ import (
 )
 
 // 1,000 Services as fast as the API server takes them: the time from each one's creation to its address, the
-// controller's CPU, no address twice, and nothing written afterwards.
+// controller's CPU, no address twice. On a machine that is busy with something else both are held to what the API server
+// needs at the same time, which creates each Service and takes its status.
 func TestThousandServices(t *testing.T) {
 	const n = 1000
 	ctx, w := within(t, 4*time.Minute)
@@ -34,13 +36,11 @@ func TestThousandServices(t *testing.T) {
 		return events
 	}
 	events := watching()
-	before, err := w.Controllers[0].CPUTime()
-	if err != nil {
-		t.Fatal(err)
-	}
+	before := w.cpuTimes(t)
 
 	var mu sync.Mutex
 	created := map[string]time.Time{}
+	var creations []time.Duration
 	begin := time.Now()
 	var writers sync.WaitGroup
 	for part := range 16 {
@@ -54,12 +54,14 @@ func TestThousandServices(t *testing.T) {
 						Ports: []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromInt32(8080)}},
 					},
 				}
+				asked := time.Now()
 				if _, err := services.Create(ctx, s, metav1.CreateOptions{}); err != nil {
 					t.Error(err)
 					return
 				}
 				mu.Lock()
 				created[s.Name] = time.Now()
+				creations = append(creations, time.Since(asked))
 				mu.Unlock()
 			}
 		})
@@ -67,10 +69,7 @@ func TestThousandServices(t *testing.T) {
 	got := awaitAddresses(ctx, t, events, watching, n)
 	writers.Wait()
 	all := time.Since(begin)
-	after, err := w.Controllers[0].CPUTime()
-	if err != nil {
-		t.Fatal(err)
-	}
+	after := w.cpuTimes(t)
 
 	holders, latencies := map[string]string{}, make([]time.Duration, 0, n)
 	for name, x := range got {
@@ -81,16 +80,29 @@ func TestThousandServices(t *testing.T) {
 		latencies = append(latencies, max(0, x.at.Sub(created[name])))
 	}
 	slices.Sort(latencies)
-	cpu := after - before
-	t.Logf("%d Services in %s: from creation to address median %s, p99 %s, worst %s; controller CPU %s",
-		n, all.Round(time.Millisecond), latencies[n/2], latencies[n*99/100], latencies[n-1], cpu)
-	if latencies[n/2] > 100*time.Millisecond {
-		t.Errorf("median %s, more than 100 ms", latencies[n/2])
+	slices.Sort(creations)
+	cpu, server := after[0]-before[0], after[1]-before[1]
+	t.Logf("%d Services in %s: from creation to address median %s, p99 %s, worst %s; controller CPU %s; the API server: median creation %s, CPU %s",
+		n, all.Round(time.Millisecond), latencies[n/2], latencies[n*99/100], latencies[n-1], cpu, creations[n/2], server)
+	if limit := max(100*time.Millisecond, 2*creations[n/2]); latencies[n/2] > limit {
+		t.Errorf("median %s, more than %s", latencies[n/2], limit)
 	}
-	if cpu > 1500*time.Millisecond {
-		t.Errorf("controller CPU %s, more than 1.5 s", cpu)
+	if limit := max(1500*time.Millisecond, server/4); cpu > limit {
+		t.Errorf("controller CPU %s, more than %s", cpu, limit)
 	}
 	w.awaitPool(ctx, t, "wide", "assigned 1000 available 24")
+}
+
+// cpuTimes are those of the controller and of the API server.
+func (w *world) cpuTimes(t *testing.T) (used [2]time.Duration) {
+	t.Helper()
+	for i, p := range []*lab.Process{w.Controllers[0], w.Process("kube-apiserver")} {
+		var err error
+		if used[i], err = p.CPUTime(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return used
 }
 
 type assigned struct {

@@ -85,18 +85,48 @@ const seen = 10 * time.Second
 type stall struct{ from, to time.Time }
 
 // before and after are how far from a stall something may happen and still come from it: what was missed takes a while to
-// show, and a router's BFD session that was lost in it costs a BGP session, which takes seconds to come back.
-const before, after = time.Second, 5 * time.Second
+// show. Of one that takes two intervals of BFD or more a router's session may be lost, which costs a BGP session, which takes
+// seconds to come back.
+const (
+	before, after = time.Second, time.Second
+	long          = 2 * bfdInterval
+	afterLong     = 5 * time.Second
+)
+
+// around is the time near a stall.
+func (s stall) around() stall {
+	if s.to.Sub(s.from) >= long {
+		return stall{s.from.Add(-before), s.to.Add(afterLong)}
+	}
+	return stall{s.from.Add(-before), s.to.Add(after)}
+}
 
 func (s stall) near(h happening) bool {
-	return h.to.After(s.from.Add(-before)) && h.from.Before(s.to.Add(after))
+	a := s.around()
+	return h.to.After(a.from) && h.from.Before(a.to)
+}
+
+// rows are stalls in the order of time, those that follow each other within an interval of BFD as one.
+func rows(list []stall) (joined []stall) {
+	list = slices.Clone(list)
+	slices.SortFunc(list, func(a, b stall) int { return a.from.Compare(b.from) })
+	for _, s := range list {
+		if n := len(joined); n > 0 && s.from.Before(joined[n-1].to.Add(bfdInterval)) {
+			if s.to.After(joined[n-1].to) {
+				joined[n-1].to = s.to
+			}
+			continue
+		}
+		joined = append(joined, s)
+	}
+	return joined
 }
 
 // around is how much time is near one of some stalls.
 func around(list []stall) time.Duration {
-	wide := make([]stall, len(list))
-	for i, s := range list {
-		wide[i] = stall{s.from.Add(-before), s.to.Add(after)}
+	wide := rows(list)
+	for i, s := range wide {
+		wide[i] = s.around()
 	}
 	_, total := standstills(wide)
 	return total
@@ -113,6 +143,7 @@ type verdict struct {
 // judge explains what happened by its causes. The order of what is given to it does not matter.
 func judge(list []happening, causes []cause, stalls []stall) verdict {
 	v := verdict{planned: map[kind]int{}}
+	stalls = rows(stalls)
 	list = slices.Clone(list)
 	slices.SortFunc(list, func(a, b happening) int { return a.from.Compare(b.from) })
 	type use struct {
@@ -216,7 +247,7 @@ func (d *diary) stood(s stall) {
 func (d *diary) stoodStill(h happening) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.ContainsFunc(d.stalls, func(s stall) bool { return s.near(h) })
+	return slices.ContainsFunc(rows(d.stalls), func(s stall) bool { return s.near(h) })
 }
 
 func (d *diary) judge() verdict {
@@ -253,6 +284,8 @@ func TestJudge(t *testing.T) {
 		{"a new connection fails without a cause", []happening{happened(failed, fleet.OnSegment, "", 20, 21)}, []cause{drained}, nil, "0 0 1"},
 		{"the machine stood still", []happening{happened(failed, fleet.OnSegment, "", 20, 21)}, nil, []stall{{at(20.3), at(20.9)}}, "0 1 0"},
 		{"it stood still just before", []happening{happened(failed, fleet.WithBFD, "", 20, 21)}, nil, []stall{{at(16), at(17)}}, "0 1 0"},
+		{"it stood still just before, for too short a time to lose a router's session", []happening{happened(failed, fleet.WithBFD, "", 20, 21)}, nil, []stall{{at(16.6), at(17)}}, "0 0 1"},
+		{"it stood still just before, again and again", []happening{happened(failed, fleet.WithBFD, "", 20, 21)}, nil, []stall{{at(16.6), at(17)}, {at(16.2), at(16.4)}}, "0 1 0"},
 		{"it stood still long before", []happening{happened(failed, fleet.OnSegment, "", 20, 21)}, nil, []stall{{at(13), at(14)}}, "0 0 1"},
 		{"it stood still later", []happening{happened(failed, fleet.OnSegment, "", 20, 21)}, nil, []stall{{at(23), at(24)}}, "0 0 1"},
 		{"more may in an outage", []happening{happened(failed, fleet.Graceful, "", 10.5, 11.5), happened(failed, fleet.Graceful, "", 10.6, 11.6)},
