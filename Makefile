@@ -58,7 +58,7 @@ test-unit: ## Unit and namespace tests, with the race detector; a little fuzzing
 test-e2e: build ## The suite in the lab: real control plane, kube-proxy, kernel
 	go test -count=1 -p 1 -timeout 30m $(shell go list ./e2e/... | grep -v $(addprefix -e ,$(MEASURING)))
 	@# What is measured depends on what else the machine does, and its host: what missed a bound is run again, twice at most, and named.
-	$(TOOL) gotestsum --format standard-quiet --rerun-fails=2 --rerun-fails-max-failures=8 --rerun-fails-run-root-test \
+	$(TOOL) gotestsum --format standard-quiet --rerun-fails=2 --rerun-fails-max-failures=30 --rerun-fails-run-root-test \
 	  --packages='$(addprefix ./,$(MEASURING))' -- -count=1 -p 1 -timeout 30m
 
 .PHONY: vulncheck
