@@ -191,7 +191,9 @@ func (x *scale) measureSpeakers(ctx context.Context, t *testing.T, floor cost) {
 	before := used(t, speakers)
 	measure.Pause(ctx, t, rest)
 	idle := spent(t, speakers, before)
+	server := []*lab.Process{x.Process("kube-apiserver")}
 	before, begin := used(t, speakers), time.Now()
+	asked := used(t, server)
 	last := make(chan time.Time, 1)
 	go func() { last <- x.lastAssigned(ctx, x.n) }()
 	if err := inParallel(x.n, func(i int) error { return x.makeScaled(ctx, fmt.Sprintf("scaled-%05d", i)) }); err != nil {
@@ -203,7 +205,7 @@ func (x *scale) measureSpeakers(ctx context.Context, t *testing.T, floor cost) {
 	}
 	x.whole(ctx, t, x.n)
 	late := time.Since(assigned)
-	c := spent(t, speakers, before)
+	c, serving := spent(t, speakers, before), spent(t, server, asked)
 	idling := time.Duration(float64(idle.cpu) * float64(time.Since(begin)) / float64(rest))
 	c.cpu -= idling
 	measure.Report(t, len(x.Nodes), fmt.Sprintf("%d Services to %s", x.n, x.name), "whole < 1 s after the last assignment, < 0.3 s of CPU per 1,000 routes and speaker",
@@ -212,10 +214,12 @@ func (x *scale) measureSpeakers(ctx context.Context, t *testing.T, floor cost) {
 	if late >= time.Second {
 		t.Errorf("the routers were whole %s after the last assignment", late)
 	}
-	// What shares the processors with a quick run is not known.
-	if x.perThousand(c) >= measure.Less(0.6, 0.3) {
-		t.Errorf("%.2f s of CPU per 1,000 routes", x.perThousand(c))
+	// What shares the processors with a quick run is not known: there it is a part, too, of what the API server needs meanwhile.
+	limit := measure.Less(max(0.6, x.perThousand(serving)/10), 0.3)
+	if x.perThousand(c) >= limit {
+		t.Errorf("%.2f s of CPU per 1,000 routes, want %.2f; the API server needs %.2f", x.perThousand(c), limit, x.perThousand(serving))
 	}
+	t.Logf("the API server: %.2f s of CPU per 1,000", x.perThousand(serving))
 }
 
 // lastAssigned is when the last of n Services got its address. It is zero if that does not come.

@@ -185,8 +185,10 @@ spec:
 			"%d MB, %.2f %%, %.0f API writes of all speakers in %s", rss>>20, idle[0], written, length)
 		// Ten seconds are 1,000 of the kernel's ticks, and a part of a percent is what the machine does besides. On a
 		// machine that is busy the garbage collector is late.
-		if rss >= measure.Less[int64](70, 60)<<20 || idle[0] >= measure.Less(1.5, 1) || written > 0 {
-			t.Errorf("%d MB resident, %.2f %% of a core, %.0f API writes", rss>>20, idle[0], written)
+		// How fast the machine is show the speakers beside, which have none of these addresses.
+		limit := measure.Less(max(1.5, 2*slices.Max(idle[1:])), 1)
+		if rss >= measure.Less[int64](70, 60)<<20 || idle[0] >= limit || written > 0 {
+			t.Errorf("%d MB resident, %.2f %% of a core, the others %.2f, %.0f API writes", rss>>20, idle[0], idle[1:], written)
 		}
 	})
 }
