@@ -24,7 +24,7 @@ const (
 // TestTenThousandServices makes 5,000 Services as fast as the API server takes them, then 5,000 more, then
 // single ones, and then kills the controller.
 func TestTenThousandServices(t *testing.T) {
-	ctx, w := start(t, 5*time.Minute, lab.Config{})
+	ctx, w := start(t, 12*time.Minute, lab.Config{}) // the API server alone takes from one to five
 	o := w.observe(ctx, t)
 	all := map[string]made{}
 	idle, _ := usage(t, w.Controllers[0])
