@@ -85,7 +85,7 @@ func flat(all map[string][]netip.Addr) []netip.Addr {
 func (w *world) owners(ctx context.Context, t *testing.T, addresses []netip.Addr) map[netip.Addr]*lab.Node {
 	t.Helper()
 	owners := map[netip.Addr]*lab.Node{}
-	measure.Eventually(ctx, t, fmt.Sprintf("one node that answers for each of %d addresses", len(addresses)), 30*time.Second, func() error {
+	measure.Eventually(ctx, t, fmt.Sprintf("one node that answers for each of %d addresses", len(addresses)), 2*time.Minute, func() error {
 		for _, a := range addresses {
 			macs, err := w.Client(watching).Answerers(ctx, a, 50*time.Millisecond)
 			if err != nil || len(macs) != 1 {
