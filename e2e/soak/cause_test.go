@@ -107,11 +107,14 @@ func (s stall) near(h happening) bool {
 }
 
 // rows are stalls in the order of time, those that follow each other within an interval of BFD as one.
-func rows(list []stall) (joined []stall) {
+func rows(list []stall) []stall { return join(list, bfdInterval) }
+
+// join returns stalls in the order of time, those with no more than a gap between them as one.
+func join(list []stall, gap time.Duration) (joined []stall) {
 	list = slices.Clone(list)
 	slices.SortFunc(list, func(a, b stall) int { return a.from.Compare(b.from) })
 	for _, s := range list {
-		if n := len(joined); n > 0 && s.from.Before(joined[n-1].to.Add(bfdInterval)) {
+		if n := len(joined); n > 0 && !s.from.After(joined[n-1].to.Add(gap)) {
 			if s.to.After(joined[n-1].to) {
 				joined[n-1].to = s.to
 			}
@@ -182,20 +185,11 @@ func judge(list []happening, causes []cause, stalls []stall) verdict {
 
 // standstills are the times in which the machine stood still, those that overlap as one, and how long that was.
 func standstills(list []stall) (n int, total time.Duration) {
-	list = slices.Clone(list)
-	slices.SortFunc(list, func(a, b stall) int { return a.from.Compare(b.from) })
-	var end time.Time
+	list = join(list, 0)
 	for _, s := range list {
-		if s.from.After(end) {
-			n++
-			end = s.from
-		}
-		if s.to.After(end) {
-			total += s.to.Sub(end)
-			end = s.to
-		}
+		total += s.to.Sub(s.from)
 	}
-	return n, total
+	return len(list), total
 }
 
 // near are the causes about the time of something, for who has to find out why.

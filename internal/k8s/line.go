@@ -16,9 +16,9 @@ func AssignedCondition(svc *corev1.Service) *metav1.Condition {
 	return meta.FindStatusCondition(svc.Status.Conditions, v1alpha1.ServiceConditionAssigned)
 }
 
-// PoolRequested returns the pool that a Service asked for when it got what its status shows, empty for any. Ours is false if
+// poolRequested returns the pool that a Service asked for when it got what its status shows, empty for any. Ours is false if
 // it is not known, since what the status shows is another load balancer's.
-func PoolRequested(svc *corev1.Service) (pool string, ours bool) {
+func poolRequested(svc *corev1.Service) (pool string, ours bool) {
 	if c := meta.FindStatusCondition(svc.Status.Conditions, v1alpha1.ServiceConditionPoolRequested); c != nil {
 		return c.Message, true
 	}

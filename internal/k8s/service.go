@@ -97,7 +97,7 @@ func Request(svc *corev1.Service, namespaceLabels map[string]string) (allocator.
 	}
 	r.Pool, _, problem = poolMeaning.read(svc.Annotations)
 	note(problem)
-	pool, ours := PoolRequested(svc)
+	pool, ours := poolRequested(svc)
 	if r.Asked = pool; !ours {
 		r.Asked = r.Pool // who comes from another load balancer keeps what it has, whatever pool that is of here
 	}
