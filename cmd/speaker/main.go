@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"runtime/debug"
@@ -25,6 +26,7 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/layer2"
 	"github.com/fairlead-lb/fairlead/internal/lb"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 type options struct {
@@ -153,6 +155,9 @@ func run(ctx context.Context, o options) error {
 		if err != nil || ctx.Err() != nil {
 			return err
 		}
+		if err := checkLocal(address, o.node); err != nil {
+			return err
+		}
 		group, err := gossip.New(gossip.Config{
 			Node: o.node, Address: address, Port: int(o.gossipPort), Key: key, Log: log, Kick: engine.Kick, Metrics: registry,
 		})
@@ -262,4 +267,17 @@ func prepare(ctx context.Context, s *speaker.Speaker, o options) (netip.Addr, er
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// checkLocal finds an address that is not this machine's before gossip and failure detection, which both listen at it,
+// each say so in their own words.
+func checkLocal(a netip.Addr, node string) error {
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, 0)))
+	if errors.Is(err, unix.EADDRNOTAVAIL) {
+		return fmt.Errorf("%s, an InternalIP of Node %s, is on no interface of this machine: does the speaker run with hostNetwork?", a, node)
+	}
+	if err != nil {
+		return fmt.Errorf("listening on %s: %w", a, err)
+	}
+	return c.Close()
 }

@@ -93,7 +93,7 @@ var badInput = []bad{
 	},
 	{
 		name: "an address that is not this machine's: no hostNetwork", speaker: "--node-name node2",
-		says: "--gossip-port: 192.0.2.12, an InternalIP of the Node, is on no interface of this machine: does the speaker run with hostNetwork?",
+		says: "192.0.2.12, an InternalIP of Node node2, is on no interface of this machine: does the speaker run with hostNetwork?",
 	},
 	{
 		name: "a Node that there is not", speaker: "--node-name nobody",

@@ -181,11 +181,8 @@ func (g *Group) Run(ctx context.Context) error {
 
 // listenWords says what to do about memberlist's error, which is text.
 func listenWords(at netip.AddrPort, err error) error {
-	switch text := err.Error(); {
-	case strings.Contains(text, "address already in use"):
+	if strings.Contains(err.Error(), "address already in use") {
 		return fmt.Errorf("another process has port %d, TCP or UDP, at %s: choose another for all speakers, or stop it", at.Port(), at.Addr())
-	case strings.Contains(text, "cannot assign requested address"):
-		return fmt.Errorf("%s, an InternalIP of the Node, is on no interface of this machine: does the speaker run with hostNetwork?", at.Addr())
 	}
 	return fmt.Errorf("listening on %s: %w", at, err)
 }
