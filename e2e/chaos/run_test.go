@@ -7,7 +7,6 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -46,10 +45,8 @@ func round(ctx context.Context, t *testing.T, f *fleet.Fleet, strokes []stroke, 
 		t.Fatalf("before the fault: %v", err)
 	}
 	defer users.Stop()
-	watched, unwatch := context.WithCancel(ctx)
-	defer unwatch()
-	var still stillness
-	processors, err := measure.Processors(watched, still.note)
+	still, err := measure.Still(ctx)
+	defer still()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,8 +94,7 @@ func round(ctx context.Context, t *testing.T, f *fleet.Fleet, strokes []stroke, 
 	}
 	measure.Pause(ctx, t, calm)
 	o.effects = users.Stop()
-	unwatch()
-	processors()
+	stood, longest := still()
 	for _, s := range o.faults {
 		if s.seen == nil {
 			continue
@@ -115,23 +111,10 @@ func round(ctx context.Context, t *testing.T, f *fleet.Fleet, strokes []stroke, 
 	if limit := map[bool]time.Duration{true: stalled, false: steady}[len(o.wrong) == 0]; direct.Failed > 0 || direct.Broken > 0 || direct.Longest.Duration() > limit {
 		say("the machine: what is asked directly: %s", direct)
 	}
-	if len(o.wrong) > 0 && still.times > 0 {
-		say("the machine: a processor stood still %d times, for %s at most", still.times, still.longest.Round(time.Millisecond))
+	if len(o.wrong) > 0 && stood > 0 {
+		say("the machine: a processor stood still %d times, for %s at most", stood, longest.Round(time.Millisecond))
 	}
 	return o
-}
-
-// stillness is how often a processor of the machine stood still.
-type stillness struct {
-	mu      sync.Mutex
-	times   int
-	longest time.Duration
-}
-
-func (s *stillness) note(from, to time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.times, s.longest = s.times+1, max(s.longest, to.Sub(from))
 }
 
 // victimsOf are the hardware addresses of a stroke's victims, nil where it does not tell them.

@@ -5,13 +5,12 @@ package kind
 import (
 	"fmt"
 	"strings"
-	"testing"
 	"time"
 )
 
 // bgp has every node tell a router of a Service, with a password and BFD; and all speakers updated while clients
 // come through that router.
-func (w *world) bgp(t *testing.T) {
+func (w *world) bgp(t *attempt) {
 	w.stand(t)
 	w.route(t, true)
 	r := w.routing

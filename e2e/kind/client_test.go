@@ -22,14 +22,14 @@ import (
 type client struct{ program []string }
 
 // startClient runs a container on a Docker network until the end of the test.
-func startClient(t *testing.T, name, network, image string, options ...string) client {
+func startClient(t testing.TB, name, network, image string, options ...string) client {
 	t.Helper()
 	start(t, name, network, image, options, nil)
 	return client{program: []string{"docker", "exec", "--interactive", name, "/echo"}}
 }
 
 // start runs a container that is not of the cluster until the end of the test.
-func start(t *testing.T, name, network, image string, options, args []string) {
+func start(t testing.TB, name, network, image string, options, args []string) {
 	t.Helper()
 	remove := func() { _, _ = command(context.Background(), "", "docker", "rm", "--force", name) }
 	remove()
@@ -96,7 +96,7 @@ type load struct {
 }
 
 // load begins with so many established connections and so many new ones a second, shared out over addresses.
-func (c client) load(t *testing.T, held, perSecond int, addresses ...netip.Addr) *load {
+func (c client) load(t testing.TB, held, perSecond int, addresses ...netip.Addr) *load {
 	t.Helper()
 	args := slices.Concat(c.program, []string{"load", fmt.Sprint(held), fmt.Sprint(perSecond)})
 	for _, a := range addresses {
@@ -137,7 +137,7 @@ func (c client) load(t *testing.T, held, perSecond int, addresses ...netip.Addr)
 }
 
 // end ends a load, after a moment in which what is late may come, and tells of each address.
-func (l *load) end(t *testing.T) map[netip.Addr]outcome {
+func (l *load) end(t testing.TB) map[netip.Addr]outcome {
 	t.Helper()
 	time.Sleep(time.Second)
 	outcomes, err := l.stop()
@@ -162,19 +162,19 @@ func (l *load) end(t *testing.T) map[netip.Addr]outcome {
 }
 
 // flawless ends a load of which nothing may have failed.
-func (l *load) flawless(t *testing.T) {
+func (l *load) flawless(t testing.TB) {
 	t.Helper()
 	l.within(t, 0)
 }
 
 // moved ends a load while which addresses moved as was planned. A connection that is not through with its one request
 // when its address moves is cut as those are that last; at ten a second to an address that is one at most.
-func (l *load) moved(t *testing.T) {
+func (l *load) moved(t testing.TB) {
 	t.Helper()
 	l.within(t, 1)
 }
 
-func (l *load) within(t *testing.T, cut int) {
+func (l *load) within(t testing.TB, cut int) {
 	t.Helper()
 	for a, o := range l.end(t) {
 		if o.Failed > 0 || o.Cut > cut || o.Broken > 0 {

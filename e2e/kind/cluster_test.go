@@ -23,7 +23,7 @@ type kind struct {
 }
 
 // find takes the cluster that the environment names: kind's, or any other that kubectl reaches.
-func find(t *testing.T) *world {
+func find(t testing.TB) *world {
 	w := &world{t: t, image: env(t, "E2E_IMAGE"), services: map[string]specification{}}
 	if network := os.Getenv("E2E_KIND_NETWORK"); network != "" {
 		w.kind = &kind{network: network, prefix: env(t, "E2E_KIND_PREFIX"), podnet: os.Getenv("E2E_KIND_PODNET")}
@@ -58,7 +58,7 @@ func (w *world) without(node string) []string {
 
 // learnNodes learns the nodes' hardware addresses: of Docker; elsewhere of the Speakers, which have to be there.
 // A node that came back may have another than before.
-func (w *world) learnNodes(t *testing.T) {
+func (w *world) learnNodes(t testing.TB) {
 	t.Helper()
 	w.nodes = map[string]string{}
 	if w.kind != nil {
@@ -77,13 +77,13 @@ func (w *world) learnNodes(t *testing.T) {
 }
 
 // macOf returns the hardware address of a container, by what Docker knows of it; empty if it has none.
-func macOf(t *testing.T, container string) string {
+func macOf(t testing.TB, container string) string {
 	t.Helper()
 	return strings.ToLower(docker(t, "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.MacAddress}}{{end}}", container))
 }
 
 // rejoin gives a node, whose network is new, what others have to know of it and it of them.
-func (w *world) rejoin(t *testing.T) {
+func (w *world) rejoin(t testing.TB) {
 	t.Helper()
 	w.learnNodes(t)
 	if w.kind.podnet != "" {
@@ -95,7 +95,7 @@ func (w *world) rejoin(t *testing.T) {
 }
 
 // awaitSpeakers waits until each of so many speakers sees all others.
-func (w *world) awaitSpeakers(t *testing.T, within time.Duration) time.Duration {
+func (w *world) awaitSpeakers(t testing.TB, within time.Duration) time.Duration {
 	t.Helper()
 	return eventually(t, within, "all speakers see each other", func() error {
 		speakers := get[v1alpha1.SpeakerList](t, "speakers").Items

@@ -32,7 +32,7 @@ func command(ctx context.Context, input, name string, args ...string) (string, e
 	return strings.TrimSpace(string(out)), err
 }
 
-func must(t *testing.T, input, name string, args ...string) string {
+func must(t testing.TB, input, name string, args ...string) string {
 	t.Helper()
 	out, err := command(t.Context(), input, name, args...)
 	if err != nil {
@@ -41,18 +41,18 @@ func must(t *testing.T, input, name string, args ...string) string {
 	return out
 }
 
-func kubectl(t *testing.T, args ...string) string {
+func kubectl(t testing.TB, args ...string) string {
 	t.Helper()
 	return must(t, "", "kubectl", args...)
 }
 
-func docker(t *testing.T, args ...string) string {
+func docker(t testing.TB, args ...string) string {
 	t.Helper()
 	return must(t, "", "docker", args...)
 }
 
 // get reads objects by kubectl.
-func get[T any](t *testing.T, args ...string) (object T) {
+func get[T any](t testing.TB, args ...string) (object T) {
 	t.Helper()
 	out := kubectl(t, append([]string{"get", "--output", "json"}, args...)...)
 	if err := decode(out, &object); err != nil {
@@ -64,7 +64,7 @@ func get[T any](t *testing.T, args ...string) (object T) {
 func decode(text string, object any) error { return json.Unmarshal([]byte(text), object) }
 
 // fill fills in a file of testdata.
-func fill(t *testing.T, file string, values any) string {
+func fill(t testing.TB, file string, values any) string {
 	t.Helper()
 	parsed, err := template.ParseFiles("testdata/" + file)
 	if err != nil {
@@ -78,13 +78,13 @@ func fill(t *testing.T, file string, values any) string {
 }
 
 // apply fills in a manifest of testdata and applies it.
-func apply(t *testing.T, file string, values any) {
+func apply(t testing.TB, file string, values any) {
 	t.Helper()
 	must(t, fill(t, file, values), "kubectl", "apply", "--filename", "-")
 }
 
 // eventually asks until there is no error, and returns how long that took.
-func eventually(t *testing.T, within time.Duration, what string, ask func() error) time.Duration {
+func eventually(t testing.TB, within time.Duration, what string, ask func() error) time.Duration {
 	t.Helper()
 	begin := time.Now()
 	for {

@@ -24,7 +24,7 @@ const (
 
 // victim is a worker that owns addresses, and has no backend from here on: a kube-proxy would go on sending to
 // one there until its Node is NotReady, 40 s later, whoever answers for the address.
-func (w *world) victim(t *testing.T) string {
+func (w *world) victim(t testing.TB) string {
 	t.Helper()
 	w.spread(t)
 	node := w.owners[w.addresses[0]]
@@ -34,7 +34,7 @@ func (w *world) victim(t *testing.T) string {
 }
 
 // pause has all programs of a node stand still; its kernel goes on, and so does what is in it: kube-proxy's rules.
-func (w *world) pause(t *testing.T) {
+func (w *world) pause(t *attempt) {
 	w.stand(t)
 	victim := w.victim(t)
 	unpause := func() { _, _ = command(w.t.Context(), "", "docker", "unpause", victim) }
@@ -73,7 +73,7 @@ func (w *world) pause(t *testing.T) {
 }
 
 // cut takes a worker off its network, and puts it back.
-func (w *world) cut(t *testing.T) {
+func (w *world) cut(t *attempt) {
 	w.stand(t)
 	victim := w.victim(t)
 	v4, v6 := addressesOn(t, victim, w.kind.network)
@@ -93,7 +93,7 @@ func (w *world) cut(t *testing.T) {
 }
 
 // lost ends a load through a loss: bounds what its addresses miss, and that the others' miss nothing.
-func (w *world) lost(t *testing.T, l *load, victim string) {
+func (w *world) lost(t testing.TB, l *load, victim string) {
 	t.Helper()
 	time.Sleep(2 * time.Second)
 	for a, o := range l.end(t) {
@@ -111,8 +111,8 @@ func (w *world) lost(t *testing.T, l *load, victim string) {
 	}
 }
 
-// kill kills a worker, the controller that leads with it.
-func (w *world) kill(t *testing.T) {
+// kill kills a worker, the controller that leads with it, and has it come back.
+func (w *world) kill(t *attempt) {
 	w.stand(t)
 	// With graceful restart FRR keeps a dead node's routes for the restart time, whatever its BFD says.
 	w.route(t, false)
@@ -150,10 +150,11 @@ func (w *world) kill(t *testing.T) {
 	w.noRestarts(t)
 	w.speakersAgree(t)
 	t.Log("\n" + kubectl(t, "get", "nodes,speakers"))
+	w.revive(t)
 }
 
 // leadingOnWorker has a controller on a worker lead, whose node can be spared.
-func (w *world) leadingOnWorker(t *testing.T) corev1.Pod {
+func (w *world) leadingOnWorker(t testing.TB) corev1.Pod {
 	t.Helper()
 	pod := leading(t)
 	if slices.Contains(w.workers, pod.Spec.NodeName) {
@@ -174,10 +175,7 @@ func (w *world) leadingOnWorker(t *testing.T) corev1.Pod {
 
 // revive has the worker come back. It owned half of the addresses, but to move them again would interrupt
 // them again.
-func (w *world) revive(t *testing.T) {
-	if w.killed == "" {
-		t.Fatal("no worker was killed: run the step kill before this one")
-	}
+func (w *world) revive(t testing.TB) {
 	l := w.client.load(t, established, perSecond, w.addresses...)
 	begin := time.Now()
 	docker(t, "start", w.killed)
@@ -196,7 +194,7 @@ func (w *world) revive(t *testing.T) {
 }
 
 // addressesOn are a container's addresses on a network.
-func addressesOn(t *testing.T, container, network string) (v4, v6 netip.Addr) {
+func addressesOn(t testing.TB, container, network string) (v4, v6 netip.Addr) {
 	t.Helper()
 	for _, c := range inspect(t, network).Containers {
 		if c.Name == container {

@@ -21,7 +21,7 @@ const installBound = time.Minute
 
 // quickstart runs the README's commands as they are. Only the addresses are of this cluster's segment, in
 // examples/pool-and-l2.yaml, as the README says.
-func (w *world) quickstart(t *testing.T) {
+func (w *world) quickstart(t *attempt) {
 	w.remove(t)
 	kubectl(t, "delete", "service", "web", "--ignore-not-found") // of a run before
 	w.deploy(t, "web", 2, w.workers)                             // what the reader has
@@ -60,7 +60,7 @@ func (w *world) quickstart(t *testing.T) {
 }
 
 // quickstartOf returns the commands of the block that follows the README's mark.
-func quickstartOf(t *testing.T, readme string) []string {
+func quickstartOf(t testing.TB, readme string) []string {
 	t.Helper()
 	_, after, marked := strings.Cut(readme, "<!-- quickstart")
 	_, after, fenced := strings.Cut(after, "```sh\n")
@@ -74,7 +74,7 @@ func quickstartOf(t *testing.T, readme string) []string {
 var addressesOf = regexp.MustCompile(`(?m)^  addresses:\n(  - .*\n)+`)
 
 // copyOfExamples returns a directory with the manifests and examples, the pool with addresses of the segment.
-func (w *world) copyOfExamples(t *testing.T) string {
+func (w *world) copyOfExamples(t testing.TB) string {
 	t.Helper()
 	directory := t.TempDir()
 	for _, name := range []string{"manifests", "examples"} {
@@ -101,7 +101,7 @@ func (w *world) copyOfExamples(t *testing.T) string {
 }
 
 // objects are all that the API server has, but what comes and goes by itself, and the test's own.
-func objects(t *testing.T) map[string]bool {
+func objects(t testing.TB) map[string]bool {
 	t.Helper()
 	kinds := slices.DeleteFunc(strings.Fields(kubectl(t, "api-resources", "--verbs", "list", "--output", "name")), func(kind string) bool {
 		resource, _, _ := strings.Cut(kind, ".")
@@ -118,14 +118,14 @@ func objects(t *testing.T) map[string]bool {
 }
 
 // remove deletes Fairlead and what the steps made, whatever there is of it.
-func (w *world) remove(t *testing.T) {
+func (w *world) remove(t testing.TB) {
 	t.Helper()
 	kubectl(t, "delete", "--filename", manifest, "--ignore-not-found", "--timeout", "60s")
 	w.forgetAll(t)
 }
 
 // forgetAll deletes what the steps made.
-func (w *world) forgetAll(t *testing.T) {
+func (w *world) forgetAll(t testing.TB) {
 	t.Helper()
 	kubectl(t, "delete", "services,deployments,poddisruptionbudgets", "--selector", "fairlead-e2e")
 	clear(w.services)
@@ -134,7 +134,7 @@ func (w *world) forgetAll(t *testing.T) {
 
 // uninstall shows that `kubectl delete` of the manifest takes all along: objects, addresses, routes; and that
 // Services stay as they were made, without an address.
-func (w *world) uninstall(t *testing.T) {
+func (w *world) uninstall(t *attempt) {
 	if w.empty == nil { // this step was chosen alone
 		w.remove(t)
 		w.empty = objects(t)

@@ -16,7 +16,7 @@ const (
 
 // world is a cluster and the segment that it is on, with what the steps have made of it.
 type world struct {
-	t       *testing.T // of all steps together
+	t       testing.TB // of all steps together
 	image   string     // of backends and clients
 	segment segment
 	client  client
@@ -40,7 +40,7 @@ func TestFairlead(t *testing.T) {
 	w := find(t)
 	for _, step := range []struct {
 		name, what string
-		run        func(*testing.T)
+		run        func(*attempt)
 		kind       bool // needs to do things to nodes
 	}{
 		{"quickstart", "the README's commands, and a Service is reachable", w.quickstart, false},
@@ -57,8 +57,7 @@ func TestFairlead(t *testing.T) {
 		{"bgp", "a router spreads connections over the nodes", w.bgp, true},
 		{"pause", "a worker stands still for a while", w.pause, true},
 		{"cut", "a worker loses its network", w.cut, true},
-		{"kill", "the worker with the leader dies", w.kill, true},
-		{"revive", "the worker returns and takes nothing back", w.revive, true},
+		{"kill", "the worker with the leader dies, and returns and takes nothing back", w.kill, true},
 		{"uninstall-again", "no route and no address are left either", w.uninstall, true},
 	} {
 		if step.kind && w.kind == nil {
@@ -67,7 +66,7 @@ func TestFairlead(t *testing.T) {
 		}
 		run := func(t *testing.T) {
 			t.Log(step.what)
-			step.run(t)
+			attempts(t, step.run)
 		}
 		if !t.Run(step.name, run) {
 			t.FailNow()
@@ -76,7 +75,7 @@ func TestFairlead(t *testing.T) {
 }
 
 // root is the repository.
-func root(t *testing.T) string {
+func root(t testing.TB) string {
 	t.Helper()
 	path, err := filepath.Abs("../..")
 	if err != nil {
@@ -85,7 +84,7 @@ func root(t *testing.T) string {
 	return path
 }
 
-func env(t *testing.T, name string) string {
+func env(t testing.TB, name string) string {
 	t.Helper()
 	value := os.Getenv(name)
 	if value == "" {

@@ -20,7 +20,7 @@ const (
 )
 
 // leading returns the pod of the controller that leads.
-func leading(t *testing.T) (pod corev1.Pod) {
+func leading(t testing.TB) (pod corev1.Pod) {
 	t.Helper()
 	eventually(t, 30*time.Second, "a controller leads", func() error {
 		holder := get[coordinationv1.Lease](t, "lease", "fairlead-controller", "--namespace", namespace).Spec.HolderIdentity
@@ -38,7 +38,7 @@ func leading(t *testing.T) (pod corev1.Pod) {
 }
 
 // leader has the controller that leads deleted. Another one gives addresses at once, and changes none.
-func (w *world) leader(t *testing.T) {
+func (w *world) leader(t *attempt) {
 	w.stand(t)
 	before := map[string]string{}
 	for name := range w.services {
@@ -63,7 +63,7 @@ func (w *world) leader(t *testing.T) {
 
 // apart fails if the controllers run on one node, which would take both along. An update must not bring them together
 // either.
-func apart(t *testing.T) {
+func apart(t testing.TB) {
 	t.Helper()
 	nodes := map[string]string{}
 	for _, p := range get[corev1.PodList](t, "pods", "--namespace", namespace, "--selector", "app.kubernetes.io/component=controller").Items {

@@ -8,14 +8,13 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 )
 
 // reach also shows what users see of it with kubectl.
-func (w *world) reach(t *testing.T) {
+func (w *world) reach(t *attempt) {
 	w.stand(t)
 	distinct := slices.Compact(slices.SortedFunc(slices.Values(w.addresses), netip.Addr.Compare))
 	if len(distinct) != standing*w.segment.families() {
@@ -76,7 +75,7 @@ func (w *world) reach(t *testing.T) {
 }
 
 // local has one backend, and moves it to another node.
-func (w *world) local(t *testing.T) {
+func (w *world) local(t *attempt) {
 	w.stand(t)
 	last := len(w.workers) - 1
 	w.deploy(t, "lone", 1, w.workers[last:])
@@ -109,7 +108,7 @@ func (w *world) local(t *testing.T) {
 }
 
 // selectNodes edits the advertisement, live.
-func (w *world) selectNodes(t *testing.T) {
+func (w *world) selectNodes(t *attempt) {
 	w.stand(t)
 	edit := func(selectors string) {
 		kubectl(t, "patch", "l2advertisement", "e2e", "--type", "merge", "--patch", `{"spec": {"nodeSelectors": `+selectors+`}}`)

@@ -3,7 +3,6 @@
 package kind
 
 import (
-	"testing"
 	"time"
 )
 
@@ -14,7 +13,7 @@ const (
 )
 
 // rolling restarts all speakers, and moves them to another image and back, while clients use the addresses.
-func (w *world) rolling(t *testing.T) {
+func (w *world) rolling(t *attempt) {
 	w.stand(t)
 	w.spread(t)
 	for _, update := range []struct {

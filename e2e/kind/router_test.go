@@ -33,7 +33,7 @@ type routing struct {
 }
 
 // route sees to a router with a session to each node, and a Service whose addresses it is told.
-func (w *world) route(t *testing.T, gracefulRestart bool) {
+func (w *world) route(t testing.TB, gracefulRestart bool) {
 	t.Helper()
 	if w.routing == nil {
 		w.routing = w.startRouter(t)
@@ -61,7 +61,7 @@ func (w *world) route(t *testing.T, gracefulRestart bool) {
 }
 
 // startRouter lives as long as all steps together.
-func (w *world) startRouter(t *testing.T) *routing {
+func (w *world) startRouter(t testing.TB) *routing {
 	t.Helper()
 	r := &routing{
 		container: w.kind.prefix + "-router", Password: "e2e-password", nodes: map[netip.Addr]string{},
@@ -115,7 +115,7 @@ func family(a netip.Addr) string {
 }
 
 // startFRR runs the daemons without FRR's own start scripts, which differ between its images.
-func (r *routing) startFRR(t *testing.T) {
+func (r *routing) startFRR(t testing.TB) {
 	t.Helper()
 	must(t, fill(t, "frr.conf", r), "docker", "exec", "--interactive", r.container, "sh", "-euc", `
 		install -d -o frr -g frr /run/frr /etc/frr
@@ -127,7 +127,7 @@ func (r *routing) startFRR(t *testing.T) {
 }
 
 // teachNodes has nodes answer through the router to who is behind it, as if it was their default gateway.
-func (r *routing) teachNodes(t *testing.T, nodes []string) {
+func (r *routing) teachNodes(t testing.TB, nodes []string) {
 	t.Helper()
 	for _, n := range nodes {
 		for _, to := range []struct {
@@ -147,7 +147,7 @@ func (r *routing) kernel(address netip.Addr) (string, error) {
 
 // awaitHops waits until these nodes, and no others, are next hops to the addresses in the router's kernel. IPv6
 // next hops may be link-local, which are counted.
-func (r *routing) awaitHops(t *testing.T, nodes ...string) {
+func (r *routing) awaitHops(t testing.TB, nodes ...string) {
 	t.Helper()
 	eventually(t, 30*time.Second, "the router's next hops are "+strings.Join(nodes, ", "), func() error {
 		var failures []error
@@ -172,7 +172,7 @@ func (r *routing) awaitHops(t *testing.T, nodes ...string) {
 }
 
 // noRoutes fails if the router still has a route.
-func (r *routing) noRoutes(t *testing.T) {
+func (r *routing) noRoutes(t testing.TB) {
 	t.Helper()
 	took := eventually(t, 10*time.Second, "the router has no routes", func() error {
 		for _, a := range r.addresses {

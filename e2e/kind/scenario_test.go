@@ -25,7 +25,7 @@ import (
 
 // scenarios runs the scripts of internal/k8s/controller/testdata with the controller as it is deployed. They are
 // about the controller: the speakers, which would have a say in the same objects, are away meanwhile.
-func (w *world) scenarios(t *testing.T) {
+func (w *world) scenarios(t *attempt) {
 	w.install(t, manifest)
 	w.forgetAll(t)
 	kubectl(t, "delete", "daemonset", "fairlead-speaker", "--namespace", namespace)
@@ -58,7 +58,7 @@ func (w *world) scenarios(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := scripts.Files(t, filepath.Join(root(t), "internal/k8s/controller/testdata"))
+	all := scripts.Files(t.T, filepath.Join(root(t), "internal/k8s/controller/testdata"))
 	ran := 0
 	defer func() { t.Logf("%d of %d scripts", ran, len(all)) }()
 	for _, path := range all {
@@ -83,7 +83,7 @@ func (w *world) scenarios(t *testing.T) {
 
 // deployed is the controller as users install it.
 type deployed struct {
-	t        *testing.T
+	t        testing.TB
 	config   *rest.Config
 	core     kubernetes.Interface
 	replicas int

@@ -27,7 +27,7 @@ type dockerNetwork struct {
 	Containers map[string]struct{ Name, IPv4Address, IPv6Address string }
 }
 
-func inspect(t *testing.T, network string) dockerNetwork {
+func inspect(t testing.TB, network string) dockerNetwork {
 	t.Helper()
 	var networks []dockerNetwork
 	if err := json.Unmarshal([]byte(docker(t, "network", "inspect", network)), &networks); err != nil {
@@ -38,7 +38,7 @@ func inspect(t *testing.T, network string) dockerNetwork {
 
 // findSegment takes from each subnet addresses far from those that Docker hands out, which it does in
 // order from the first.
-func findSegment(t *testing.T, network string) (s segment) {
+func findSegment(t testing.TB, network string) (s segment) {
 	t.Helper()
 	n := inspect(t, network)
 	for _, c := range n.IPAM.Config {
@@ -70,7 +70,7 @@ func findSegment(t *testing.T, network string) (s segment) {
 }
 
 // parseSegment reads the ranges of a pool, first-last and a comma between them.
-func parseSegment(t *testing.T, text string) (s segment) {
+func parseSegment(t testing.TB, text string) (s segment) {
 	t.Helper()
 	for part := range strings.SplitSeq(text, ",") {
 		r, err := netipx.ParseIPRange(part)

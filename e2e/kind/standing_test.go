@@ -23,9 +23,9 @@ type specification = corev1.ServiceSpec
 
 // stand sees to Fairlead, a pool, backends and the standing Services, and learns who owns their addresses. What is
 // there already stays.
-func (w *world) stand(t *testing.T) { w.standOn(t, manifest) }
+func (w *world) stand(t testing.TB) { w.standOn(t, manifest) }
 
-func (w *world) standOn(t *testing.T, manifest string) {
+func (w *world) standOn(t testing.TB, manifest string) {
 	t.Helper()
 	if w.addresses == nil {
 		w.install(t, manifest)
@@ -43,7 +43,7 @@ func (w *world) standOn(t *testing.T, manifest string) {
 }
 
 // install applies a manifest and waits until all of it runs.
-func (w *world) install(t *testing.T, manifest string) {
+func (w *world) install(t testing.TB, manifest string) {
 	t.Helper()
 	kubectl(t, "apply", "--filename", manifest)
 	w.awaitRollout(t, "deployment/fairlead-controller")
@@ -54,13 +54,13 @@ func (w *world) install(t *testing.T, manifest string) {
 	}
 }
 
-func (w *world) awaitRollout(t *testing.T, workload string) {
+func (w *world) awaitRollout(t testing.TB, workload string) {
 	t.Helper()
 	kubectl(t, "rollout", "status", "--namespace", namespace, "--timeout", "110s", workload)
 }
 
 // restarts are how often the containers of Fairlead's pods were started again.
-func restarts(t *testing.T) map[string]int32 {
+func restarts(t testing.TB) map[string]int32 {
 	t.Helper()
 	count := map[string]int32{}
 	for _, p := range get[corev1.PodList](t, "pods", "--namespace", namespace).Items {
@@ -72,7 +72,7 @@ func restarts(t *testing.T) map[string]int32 {
 }
 
 // noRestarts fails if a container on a living node was started again since Fairlead stands.
-func (w *world) noRestarts(t *testing.T) {
+func (w *world) noRestarts(t testing.TB) {
 	t.Helper()
 	for pod, n := range restarts(t) {
 		if n > w.restarts[pod] && (w.killed == "" || !strings.HasSuffix(pod, " "+w.killed)) {
@@ -82,7 +82,7 @@ func (w *world) noRestarts(t *testing.T) {
 }
 
 // deploy has backends run on some nodes, and on no others.
-func (w *world) deploy(t *testing.T, name string, replicas int, nodes []string) {
+func (w *world) deploy(t testing.TB, name string, replicas int, nodes []string) {
 	t.Helper()
 	apply(t, "backend.yaml", struct {
 		Name, Image string
@@ -106,7 +106,7 @@ type serviceOf struct {
 }
 
 // serve makes a Service and waits for its addresses.
-func (w *world) serve(t *testing.T, s serviceOf) []netip.Addr {
+func (w *world) serve(t testing.TB, s serviceOf) []netip.Addr {
 	t.Helper()
 	begin := time.Now()
 	w.make(t, s)
@@ -118,7 +118,7 @@ func (w *world) serve(t *testing.T, s serviceOf) []netip.Addr {
 }
 
 // make makes a Service for the backends that stand, of the pool e2e, if it does not say more.
-func (w *world) make(t *testing.T, s serviceOf) {
+func (w *world) make(t testing.TB, s serviceOf) {
 	t.Helper()
 	s.Dual = w.segment.Dual()
 	for field, otherwise := range map[*string]string{&s.App: "echo", &s.Pool: "e2e", &s.Policy: "Cluster"} {
@@ -131,7 +131,7 @@ func (w *world) make(t *testing.T, s serviceOf) {
 }
 
 // forget deletes Services.
-func (w *world) forget(t *testing.T, names ...string) {
+func (w *world) forget(t testing.TB, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		kubectl(t, "delete", "service", name, "--ignore-not-found")
@@ -140,7 +140,7 @@ func (w *world) forget(t *testing.T, names ...string) {
 }
 
 // assigned waits for the n addresses of a Service.
-func (w *world) assigned(t *testing.T, service string, n int, within time.Duration) (addresses []netip.Addr) {
+func (w *world) assigned(t testing.TB, service string, n int, within time.Duration) (addresses []netip.Addr) {
 	t.Helper()
 	eventually(t, within, service+" has its addresses", func() error {
 		addresses = nil
@@ -160,7 +160,7 @@ func (w *world) assigned(t *testing.T, service string, n int, within time.Durati
 }
 
 // ask asks the segment who answers for each address. There must be one, and it must be a node.
-func (w *world) ask(t *testing.T, addresses []netip.Addr) map[netip.Addr]string {
+func (w *world) ask(t testing.TB, addresses []netip.Addr) map[netip.Addr]string {
 	t.Helper()
 	owners := map[netip.Addr]string{}
 	eventually(t, 15*time.Second, "one node answers for each address", func() error {
@@ -182,7 +182,7 @@ func (w *world) ask(t *testing.T, addresses []netip.Addr) map[netip.Addr]string 
 }
 
 // stay fails if somebody else owns an address now.
-func (w *world) stay(t *testing.T) {
+func (w *world) stay(t testing.TB) {
 	t.Helper()
 	if owners := w.ask(t, w.addresses); !maps.Equal(owners, w.owners) {
 		t.Errorf("owners changed from %v to %v", w.owners, owners)
@@ -201,7 +201,7 @@ func (w *world) owned(node string) (addresses []netip.Addr) {
 }
 
 // spread has both workers own addresses: what an earlier step did may have left all with one.
-func (w *world) spread(t *testing.T) {
+func (w *world) spread(t testing.TB) {
 	t.Helper()
 	if slices.ContainsFunc(w.workers, func(n string) bool { return len(w.owned(n)) == 0 }) {
 		t.Log("\n" + kubectl(t, "fairlead", "rebalance", "--wait"))
@@ -211,7 +211,7 @@ func (w *world) spread(t *testing.T) {
 }
 
 // speakersAgree compares what Speaker objects say with what the segment answered.
-func (w *world) speakersAgree(t *testing.T) {
+func (w *world) speakersAgree(t testing.TB) {
 	t.Helper()
 	eventually(t, 20*time.Second, "the Speakers' status is true", func() error {
 		owners := map[netip.Addr]string{}

@@ -13,13 +13,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"testing"
 	"time"
 )
 
 // ui has the plugin make the status page reachable, which goes on when the controller that it comes from goes. The
 // bundle has what comes by the same way.
-func (w *world) ui(t *testing.T) {
+func (w *world) ui(t *attempt) {
 	w.stand(t)
 	ctx, end := context.WithTimeout(t.Context(), commandTimeout)
 	defer end()

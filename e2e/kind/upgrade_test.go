@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
@@ -16,7 +15,7 @@ import (
 
 // upgrade applies the manifest over the one of the previous release, with its images, while clients use the
 // addresses.
-func (w *world) upgrade(t *testing.T) {
+func (w *world) upgrade(t *attempt) {
 	w.remove(t)
 	w.standOn(t, env(t, "E2E_KIND_PREVIOUS"))
 	w.spread(t)

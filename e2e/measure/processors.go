@@ -59,6 +59,25 @@ func Processors(ctx context.Context, stood func(from, to time.Time)) (wait func(
 	return running.Wait, err
 }
 
+// Still counts how often a processor stood still, and for how long at most, until end is called. It may be called though
+// there is an error, for which some processors are not looked at.
+func Still(ctx context.Context) (end func() (times int, longest time.Duration), err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var mu sync.Mutex
+	var times int
+	var longest time.Duration
+	wait, err := Processors(ctx, func(from, to time.Time) {
+		mu.Lock()
+		defer mu.Unlock()
+		times, longest = times+1, max(longest, to.Sub(from))
+	})
+	return func() (int, time.Duration) {
+		cancel()
+		wait()
+		return times, longest
+	}, err
+}
+
 // first has the calling thread run on one processor, before all that is not urgent, too.
 func first(cpu int) error {
 	var one unix.CPUSet
