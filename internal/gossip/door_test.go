@@ -88,6 +88,9 @@ func TestStreamsOfStrangers(t *testing.T) {
 				t.Fatal("no stream of a stranger is let in any more")
 			}
 		}
+		if err := c.SetWriteBuffer(64 << 10); err != nil { // as much as it may take is not for long
+			t.Fatal(err)
+		}
 		if _, err := c.Write(binary.BigEndian.AppendUint32([]byte{10}, 20<<20)); err != nil {
 			t.Fatal(err)
 		}

@@ -53,6 +53,8 @@ type iface struct {
 	Name         string           `cbor:"1,keyasint"`
 	HardwareAddr net.HardwareAddr `cbor:"3,keyasint,omitempty"`
 	Prefixes     []netip.Prefix   `cbor:"2,keyasint,omitempty"`
+	// Slaves came later: without it a restart of that node's speaker may be taken for its loss.
+	Slaves []net.HardwareAddr `cbor:"4,keyasint,omitempty"`
 }
 
 type claim struct {
@@ -187,6 +189,11 @@ func (s state) check() (lb.NodeState, error) {
 	for _, i := range s.Interfaces {
 		if n := len(i.HardwareAddr); n != 0 && n != 6 {
 			return lb.NodeState{}, fmt.Errorf("a gossip message has a hardware address of %d octets on interface %q of node %s", n, i.Name, s.Node)
+		}
+		for _, slave := range i.Slaves {
+			if n := len(slave); n != 6 {
+				return lb.NodeState{}, fmt.Errorf("a gossip message has a hardware address of %d octets of a slave of interface %q of node %s", n, i.Name, s.Node)
+			}
 		}
 		for _, p := range i.Prefixes {
 			if !p.IsValid() {

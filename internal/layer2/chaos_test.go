@@ -18,7 +18,7 @@ func TestSegmentInDisorder(t *testing.T) {
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			s := newEther(t, seed, 2+int(seed%3), 6, func(s *ether) { s.bridged = seed%2 == 0 })
+			s := newEther(t, seed, 2+int(seed%3), 6, func(s *ether) { s.beside = networks[seed%4] })
 			var history []string
 			note := func(format string, a ...any) {
 				history = append(history, fmt.Sprintf("%v ", s.now.Sub(s.began))+fmt.Sprintf(format, a...))

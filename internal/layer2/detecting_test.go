@@ -173,10 +173,11 @@ func TestEngineForgetsNodes(t *testing.T) {
 func TestEngineTellsSpeakersFromKernels(t *testing.T) {
 	engineTest(t, func(t *testing.T, e *Engine, g *fakeGroup) {
 		setVIP(e, address(1))
+		e.Update(func(*Elector) { e.status.Links, _ = oneLink() })
 		hw := net.HardwareAddr{2, 0, 0, 0, 0, 2}
 		g.tell(e, func(g *fakeGroup) {
 			g.joined = true
-			g.news.Joined = []lb.NodeState{{Node: "b", Version: 1, Interfaces: []lb.Interface{{Name: "eth0", HardwareAddr: hw, Prefixes: segment[0].Prefixes}}}}
+			g.news.Joined = []lb.NodeState{{Node: "b", Version: 1, Interfaces: []lb.Interface{{Name: "eth0", HardwareAddr: hw, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.12/24")}}}}}
 			g.news.Claims = []lb.Claim{{Address: address(1), Node: "b", Epoch: 3}}
 		})
 		for _, tt := range []struct {
@@ -188,7 +189,10 @@ func TestEngineTellsSpeakersFromKernels(t *testing.T) {
 			{address(7), false},
 			{address(1), true},
 		} {
-			e.sighted(Sighting{At: time.Now(), Interface: "eth0", HardwareAddr: hw, Source: hw, Address: tt.address, Kind: Answer})
+			e.Update(func(*Elector) {
+				e.asking["eth0"] = true
+				e.answered(Sighting{At: time.Now(), Interface: "eth0", HardwareAddr: hw, Source: hw, Address: tt.address, Kind: Answer})
+			})
 			synctest.Wait()
 			if got := !e.health.peers["b"].attested.IsZero(); got != tt.attested {
 				t.Errorf("%s: attested is %v", tt.address, got)

@@ -54,8 +54,11 @@ type VIP struct {
 type Elector struct {
 	self   string
 	scopes map[string]*Scope
-	nodes  map[string]*node
-	vips   map[netip.Addr]*vip
+	// generation changes with what carries depends on, and populated is which subnets it found addresses in.
+	generation uint64
+	populated  map[netip.Prefix]bool
+	nodes      map[string]*node
+	vips       map[netip.Addr]*vip
 	// resting are the names of the nodes that rest.
 	resting map[string]bool
 	// strays are claims to addresses that are not known, or not yet.
@@ -158,7 +161,7 @@ func (x *vip) passed(name string) bool { return x.wait != nil && x.wait.passed[n
 // NewElector returns an elector for the node named self; empty for one that only looks on.
 func NewElector(self string) *Elector {
 	return &Elector{
-		self: self, scopes: map[string]*Scope{}, nodes: map[string]*node{}, vips: map[netip.Addr]*vip{}, resting: map[string]bool{},
+		self: self, generation: 1, populated: map[netip.Prefix]bool{}, scopes: map[string]*Scope{}, nodes: map[string]*node{}, vips: map[netip.Addr]*vip{}, resting: map[string]bool{},
 		strays: map[netip.Addr]lb.Claim{}, owned: map[string]map[netip.Addr]*vip{},
 		ownerless: map[netip.Addr]*vip{}, left: map[netip.Addr]*vip{}, awaited: map[netip.Addr]*vip{}, waits: deadlines{after: patience}, hurries: deadlines{after: hurry},
 		loads: map[string]*int{}, early: map[netip.Addr]*vip{}, flapping: map[string]*node{}, fields: map[string]*field{},
@@ -176,6 +179,9 @@ func (e *Elector) SetVIP(v VIP) {
 		e.vips[v.Address] = x
 		e.ownerless[v.Address] = x
 	}
+	if !slices.Equal(x.Scopes, v.Scopes) {
+		e.elsewhere(v.Address, len(x.Scopes) == 0)
+	}
 	x.VIP = v
 	delete(e.ended, v.Address)
 	e.touch(v.Address)
@@ -184,6 +190,7 @@ func (e *Elector) SetVIP(v VIP) {
 // RemoveVIP forgets an address that nobody is to answer for any more.
 func (e *Elector) RemoveVIP(address netip.Addr) {
 	if x := e.vips[address]; x != nil {
+		e.elsewhere(address, false)
 		x.VIP, x.foreign = VIP{Address: address}, false
 		e.touch(address)
 	}
@@ -204,6 +211,10 @@ func (e *Elector) SetScope(s Scope) {
 	old := e.scopes[s.Name]
 	e.scopes[s.Name] = &s
 	clear(e.fields)
+	if old == nil || !slices.Equal(old.Interfaces, s.Interfaces) {
+		e.generation++
+		clear(e.populated)
+	}
 	if old == nil || !slices.Equal(old.Interfaces, s.Interfaces) || old.Bind != s.Bind {
 		e.touchAll(func(x *vip) bool { return slices.Contains(x.Scopes, s.Name) })
 		return
@@ -220,6 +231,8 @@ func (e *Elector) SetScope(s Scope) {
 func (e *Elector) RemoveScope(name string) {
 	delete(e.scopes, name)
 	clear(e.fields)
+	e.generation++
+	clear(e.populated)
 	e.touchAll(func(x *vip) bool { return slices.Contains(x.Scopes, name) })
 }
 

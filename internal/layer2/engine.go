@@ -138,12 +138,14 @@ type Engine struct {
 	// peers are the other nodes as they last told of themselves, and byHardwareAddr who has which address.
 	peers          map[string]*neighborhood
 	byHardwareAddr map[string]string
-	missed         map[string]bool // nodes whose sessions with this one were lost
-	overheard      []Target        // hosts that spoke last, the last one last
-	conflicts      conflicts
-	reassert       []assertion // by time
-	tidings        tidings
-	lastHeard      map[string]time.Time // nodes that were lost, until they are back
+	// asking are the interfaces on which nodes, or witnesses, are asked just now.
+	asking    map[string]bool
+	missed    map[string]bool // nodes whose sessions with this one were lost
+	overheard []Target        // hosts that spoke last, the last one last
+	conflicts conflicts
+	reassert  []assertion // by time
+	tidings   tidings
+	lastHeard map[string]time.Time // nodes that were lost, until they are back
 
 	kick   chan struct{}
 	mu     sync.Mutex
@@ -180,7 +182,7 @@ func newEngine(c Config) *Engine {
 	}
 	e := &Engine{
 		Config: c, elector: NewElector(c.Node), health: NewHealth(c.RestartGrace),
-		peers: map[string]*neighborhood{}, byHardwareAddr: map[string]string{}, missed: map[string]bool{}, lastHeard: map[string]time.Time{}, clock: time.Now, conflicts: newConflicts(),
+		peers: map[string]*neighborhood{}, byHardwareAddr: map[string]string{}, asking: map[string]bool{}, missed: map[string]bool{}, lastHeard: map[string]time.Time{}, clock: time.Now, conflicts: newConflicts(),
 		kick: make(chan struct{}, 1), state: Joining, status: Status{Owned: map[netip.Addr]Owned{}}, members: map[string]bool{c.Node: true},
 	}
 	e.start = e.tasks.Go
@@ -476,6 +478,7 @@ func (e *Engine) relink() error {
 	}
 	e.mu.Lock()
 	same := e.linked && slices.EqualFunc(e.status.Links, links, sameLink)
+	before := !same && e.askable()
 	e.status.Links, e.linked = links, true
 	e.mu.Unlock()
 	for _, address := range e.responder.SetLinks(links) {
@@ -487,15 +490,12 @@ func (e *Engine) relink() error {
 	e.relinked = true
 	e.elector.Join(e.Node, e.interfaces())
 	e.introduce()
-	before, after := false, false
 	for name, p := range e.peers {
-		before = before || len(p.targets) > 0
-		p.targets = targets(links, p.interfaces)
-		after = after || len(p.targets) > 0
-		e.health.Askable(name, len(p.targets) > 0)
+		p.generation = 0
+		e.targets(name)
 	}
 	// An interface that is left is of no use if the others are on none of its segments, as on a bridge for Pods.
-	e.severed = len(links) == 0 || (!after && (before || e.severed))
+	e.severed = len(links) == 0 || (!e.askable() && (before || e.severed))
 	e.health.Linked(!e.severed)
 	return nil
 }
@@ -514,7 +514,8 @@ func (e *Engine) interfaces() (shared []lb.Interface) {
 }
 
 func sameLink(a, b Link) bool {
-	return a.Name == b.Name && a.Index == b.Index && string(a.HardwareAddr) == string(b.HardwareAddr) && slices.Equal(a.Prefixes, b.Prefixes)
+	return a.Name == b.Name && a.Index == b.Index && string(a.HardwareAddr) == string(b.HardwareAddr) && slices.Equal(a.Prefixes, b.Prefixes) &&
+		slices.EqualFunc(a.Slaves, b.Slaves, same)
 }
 
 // apply brings the wire in line with what was decided.

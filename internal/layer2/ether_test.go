@@ -37,9 +37,9 @@ type ether struct {
 	vips   []netip.Addr
 	sealed [][]lb.Claim // the payloads on the wire, by number
 	began  time.Time    // of watching
-	// bridged is true where every host has a bridge of its own as well, with a Pod on it that always answers.
-	bridged bool
-	client  map[netip.Addr]*clientView
+	// beside is what network every host has besides the segment.
+	beside network
+	client map[netip.Addr]*clientView
 }
 
 // clientView is what the client saw of an address.
@@ -144,11 +144,10 @@ func (s *ether) start(name string) {
 	}
 	e := NewEngine(Config{Node: name, RestartGrace: 15 * time.Second, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry())})
 	links := []Link{{Interface: lb.Interface{Name: "eth0", HardwareAddr: hardwareAddr(name), Prefixes: []netip.Prefix{netip.PrefixFrom(ownAddress(name), 24)}}}}
-	bridge := Link{Index: 2, Interface: lb.Interface{Name: "cni0", HardwareAddr: net.HardwareAddr{2, 8, 8, 8, 8, hardwareAddr(name)[5]},
-		Prefixes: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, hardwareAddr(name)[5], 1}), 24)}}}
+	beside := s.beside.link(name)
 	e.links = func() (list []Link, err error) {
-		if s.bridged {
-			list = append(list, bridge)
+		if s.beside != noNetwork {
+			list = append(list, beside)
 		}
 		if !h.unplugged {
 			list = append(list, links...)
@@ -156,8 +155,8 @@ func (s *ether) start(name string) {
 		return list, nil
 	}
 	e.neighbors = func(interfaces []string) (list []Target, err error) {
-		if slices.Contains(interfaces, "cni0") {
-			list = append(list, Target{Interface: "cni0", HardwareAddr: pod, Address: bridge.Prefixes[0].Addr().Next()})
+		if slices.Contains(interfaces, string(s.beside)) {
+			list = append(list, Target{Interface: string(s.beside), HardwareAddr: pod, Address: netip.MustParseAddr("10.88.99.99")})
 		}
 		if slices.Contains(interfaces, "eth0") {
 			list = append(list, Target{Interface: "eth0", HardwareAddr: net.HardwareAddr{2, 9, 9, 9, 9, 9}, Address: netip.MustParseAddr("192.0.2.254")})
@@ -432,7 +431,15 @@ func (t *fakeTable) Refresh() (heard bool) {
 	}
 	return heard
 }
-func (t *fakeTable) Addresses() map[string]netip.Addr { return nil }
+func (t *fakeTable) Addresses() map[string]netip.Addr {
+	addresses := map[string]netip.Addr{}
+	for name, alive := range t.alive {
+		if alive {
+			addresses[name] = ownAddress(name)
+		}
+	}
+	return addresses
+}
 func (t *fakeTable) Seal(addresses []netip.Addr, _ int) [][]byte {
 	var claims []lb.Claim
 	for _, a := range addresses {
@@ -514,18 +521,43 @@ func (h *host) Announce(a netip.Addr) {
 	}
 }
 
+// network is one that the hosts have besides the segment of the test, by the name of their interfaces. It goes on
+// whatever becomes of the segment, and comes first by its name.
+type network string
+
+const (
+	noNetwork network = ""
+	pods      network = "cni0"    // a bridge on each host, with a subnet of its own and a Pod
+	docker    network = "docker0" // a bridge on each host, with one subnet and one address everywhere, and a container
+	storage   network = "data0"   // joins all hosts
+)
+
+var networks = []network{noNetwork, pods, docker, storage}
+
+func (n network) link(host string) Link {
+	i := hardwareAddr(host)[5]
+	a := map[network]string{
+		noNetwork: "10.88.0.1/16", docker: "10.88.0.1/16", pods: fmt.Sprintf("10.244.%d.1/24", i), storage: fmt.Sprintf("198.51.100.%d/24", 100+i),
+	}[n]
+	return Link{Index: 2, Interface: lb.Interface{Name: string(n), HardwareAddr: net.HardwareAddr{2, 8, 8, 8, 8, i}, Prefixes: []netip.Prefix{netip.MustParsePrefix(a)}}}
+}
+
 // pod is the hardware address of what is on each host's bridge.
 var pod = net.HardwareAddr{2, 7, 7, 7, 7, 7}
 
 func (h *host) Probe(t Target) error {
 	s, e := h.s, h.engine
-	if t.Interface == "cni0" {
-		s.at(s.soon(), func() {
-			if h.engine == e {
-				e.sighted(Sighting{At: s.now, Interface: "cni0", HardwareAddr: pod, Source: pod, Address: t.Address, Kind: Answer})
-				s.kick(h)
-			}
-		})
+	if t.Interface == string(s.beside) {
+		to := s.hosts[fmt.Sprint("n", t.HardwareAddr[5])]
+		stands := to != nil && to.frozen && !s.wired(to.name, h.name) // all of it, as a virtual machine
+		if answers := same(t.HardwareAddr, pod) || s.beside == storage && !stands; answers {
+			s.at(s.soon(), func() {
+				if h.engine == e {
+					e.sighted(Sighting{At: s.now, Interface: t.Interface, HardwareAddr: t.HardwareAddr, Source: t.HardwareAddr, Address: t.Address, Kind: Answer})
+					s.kick(h)
+				}
+			})
+		}
 		return nil
 	}
 	to := fmt.Sprint("n", int(t.HardwareAddr[4])<<8|int(t.HardwareAddr[5]))

@@ -255,6 +255,9 @@ func (h *Health) Prove(nodes []string, now time.Time) (fresh bool) {
 	return fresh
 }
 
+// allWell tells whether there is nobody to ask.
+func (h *Health) allWell() bool { return len(h.unwell) == 0 && h.proof.began.IsZero() }
+
 // Resting tells whether a node rests.
 func (h *Health) Resting(node string) bool {
 	p := h.peers[node]

@@ -110,6 +110,44 @@ func (e *Elector) via(name string, n *node, x *vip) (list []*lb.Interface) {
 	return list
 }
 
+// carries tells whether addresses are announced on such an interface, whosever.
+func (e *Elector) carries(i *lb.Interface) bool {
+	for _, s := range e.scopes {
+		if len(s.Interfaces) > 0 && s.matches(netip.Addr{}, i) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(i.Prefixes, func(p netip.Prefix) bool {
+		p = p.Masked()
+		populated, known := e.populated[p]
+		if !known && isSubnet(p) {
+			for _, x := range e.vips {
+				if populated = p.Contains(x.Address) && slices.ContainsFunc(x.Scopes, e.bySubnet); populated {
+					break
+				}
+			}
+			e.populated[p] = populated
+		}
+		return populated
+	})
+}
+
+// bySubnet tells whether a scope has addresses announced on the interfaces in their subnet.
+func (e *Elector) bySubnet(scope string) bool {
+	s := e.scopes[scope]
+	return s != nil && len(s.Interfaces) == 0
+}
+
+// elsewhere takes note that an address is announced on other interfaces than before, or is new.
+func (e *Elector) elsewhere(a netip.Addr, isNew bool) {
+	for p, populated := range e.populated {
+		if p.Contains(a) && !(populated && isNew) {
+			delete(e.populated, p)
+			e.generation++
+		}
+	}
+}
+
 // names returns the names of interfaces, sorted.
 func names(list []*lb.Interface) []string {
 	var names []string

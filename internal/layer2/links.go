@@ -3,6 +3,7 @@
 package layer2
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -63,11 +64,27 @@ func Links() ([]Link, error) {
 		}
 		slices.SortFunc(own, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
 		links = append(links, Link{
-			lb.Interface{Name: attrs.Name, HardwareAddr: attrs.HardwareAddr, Prefixes: own}, attrs.Index, linkLocal[attrs.Index], ipvs && looseARP(attrs.Name),
+			lb.Interface{Name: attrs.Name, HardwareAddr: attrs.HardwareAddr, Prefixes: own, Slaves: slaves(l, all)}, attrs.Index, linkLocal[attrs.Index], ipvs && looseARP(attrs.Name),
 		})
 	}
 	slices.SortFunc(links, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
 	return links, nil
+}
+
+// slaves returns the hardware addresses that a bond has besides its own: with one of these modes each slave has one, and
+// sends with it. In balance-alb the kernel also writes it into the bond's ARP answers, others' choice.
+func slaves(l netlink.Link, all []netlink.Link) (list []net.HardwareAddr) {
+	bond, ok := l.(*netlink.Bond)
+	if !ok || (bond.Mode != netlink.BOND_MODE_BALANCE_TLB && bond.Mode != netlink.BOND_MODE_BALANCE_ALB) {
+		return nil
+	}
+	for _, s := range all {
+		if hw := s.Attrs().HardwareAddr; s.Attrs().MasterIndex == bond.Index && len(hw) == 6 && !same(hw, bond.HardwareAddr) {
+			list = append(list, hw)
+		}
+	}
+	slices.SortFunc(list, func(a, b net.HardwareAddr) int { return bytes.Compare(a, b) })
+	return list
 }
 
 // looseARP tells whether the kernel speaks ARP on an interface for the addresses of others. What cannot be read is

@@ -19,37 +19,70 @@ const (
 // neighborhood is what is known of another node's place on our segments.
 type neighborhood struct {
 	interfaces []lb.Interface
-	targets    []Target // its own addresses there
-	served     bool     // its speaker has answered for what it owns since it was first heard
+	gossip     netip.Addr // where it is reached by gossip; invalid until that is known
+	served     bool       // its speaker has answered for what it owns since it was first heard
+
+	// targets are where it is asked whether it is there, as long as addresses are announced where they were in this
+	// generation of the elector's; zero if that is to be found out.
+	targets    []Target
+	generation uint64
 }
 
-// targets returns the addresses of a node's interfaces that are on a segment of ours: those in a subnet that an
-// interface of ours is in too. One of each of our interfaces is enough, IPv4 rather than IPv6.
-func targets(links []Link, interfaces []lb.Interface) (list []Target) {
+// targets returns where to ask a node whether it is there: at addresses of its interfaces on segments of ours, those in a
+// subnet that an interface of ours is in too. One on each of our interfaces is enough, IPv4 rather than IPv6.
+//
+// It is asked for clients, who need the segments where addresses are announced: a node whose cable there is cut may
+// answer for ever where it has its storage. If it gossips on one of them, it is that one. If addresses are announced
+// where it is and this node is not, all that counts is where it gossips.
+func targets(links []Link, p *neighborhood, carries func(*lb.Interface) bool) []Target {
+	var all, carrying, gossiping []Target
 	for _, family := range lb.Families {
 		for _, l := range links {
-			if len(list) == mostTargets || slices.ContainsFunc(list, func(t Target) bool { return t.Interface == l.Name }) {
+			if slices.ContainsFunc(all, func(t Target) bool { return t.Interface == l.Name }) {
 				continue
 			}
-			if t, ok := target(l, interfaces, family); ok {
-				list = append(list, t)
+			t, of := target(l, p.interfaces, family)
+			if of == nil {
+				continue
+			}
+			all = append(all, t)
+			gossips := hasAddress(*of, p.gossip)
+			switch c := carries(&l.Interface); {
+			case c && gossips:
+				return []Target{t}
+			case c:
+				carrying = append(carrying, t)
+			case gossips:
+				gossiping = append(gossiping, t)
 			}
 		}
 	}
-	return list
+	switch {
+	case len(carrying) > 0:
+		all = carrying
+	case slices.ContainsFunc(p.interfaces, func(i lb.Interface) bool { return slices.ContainsFunc(i.Prefixes, isSubnet) && carries(&i) }):
+		all = gossiping
+	}
+	return all[:min(mostTargets, len(all))]
 }
 
-func target(l Link, interfaces []lb.Interface, family lb.Family) (Target, bool) {
+// target returns an address at which a node can be asked from an interface of ours, and the interface that has it.
+func target(l Link, interfaces []lb.Interface, family lb.Family) (t Target, of *lb.Interface) {
 	for _, own := range l.Prefixes {
-		for _, i := range interfaces {
+		for n, i := range interfaces {
 			for _, p := range i.Prefixes {
-				if lb.FamilyOf(p.Addr()) == family && isSubnet(own) && own.Masked() == p.Masked() && len(i.HardwareAddr) == 6 {
-					return Target{Interface: l.Name, HardwareAddr: i.HardwareAddr, Address: p.Addr()}, true
+				// One address at both ends is no segment: bridges for containers have the same one on each node.
+				if lb.FamilyOf(p.Addr()) == family && isSubnet(own) && own.Masked() == p.Masked() && own.Addr() != p.Addr() && len(i.HardwareAddr) == 6 {
+					return Target{Interface: l.Name, HardwareAddr: i.HardwareAddr, Address: p.Addr()}, &interfaces[n]
 				}
 			}
 		}
 	}
-	return Target{}, false
+	return Target{}, nil
+}
+
+func hasAddress(i lb.Interface, a netip.Addr) bool {
+	return slices.ContainsFunc(i.Prefixes, func(p netip.Prefix) bool { return p.Addr() == a })
 }
 
 // join takes note of a node that says that it is there. It tells whether its speaker took no part before.
@@ -67,7 +100,7 @@ func (e *Engine) join(s lb.NodeState, now time.Time) (changed bool) {
 	delete(e.missed, s.Node)
 	delete(e.lastHeard, s.Node)
 	e.health.Serves(s.Node, s.Version)
-	e.health.Askable(s.Node, len(e.peers[s.Node].targets) > 0)
+	e.health.Askable(s.Node, len(e.targets(s.Node)) > 0)
 	e.setMember(s.Node, true)
 	if e.elector.Join(s.Node, s.Interfaces) {
 		e.Log.Info("speaker takes part", "node", s.Node)
@@ -83,7 +116,7 @@ func (e *Engine) meet(s lb.NodeState, now time.Time) {
 	}
 	e.place(s.Node, s.Interfaces)
 	e.health.Serves(s.Node, s.Version)
-	e.health.Askable(s.Node, len(e.peers[s.Node].targets) > 0)
+	e.health.Askable(s.Node, len(e.targets(s.Node)) > 0)
 	e.health.Leaves(s.Node, now)
 	e.elector.Join(s.Node, s.Interfaces)
 	e.rest(s.Node)
@@ -128,14 +161,18 @@ func (e *Engine) place(node string, interfaces []lb.Interface) *neighborhood {
 		e.peers[node] = p
 	}
 	for _, i := range p.interfaces {
-		if e.byHardwareAddr[string(i.HardwareAddr)] == node {
-			delete(e.byHardwareAddr, string(i.HardwareAddr))
+		for _, hw := range append(i.Slaves[:len(i.Slaves):len(i.Slaves)], i.HardwareAddr) {
+			if e.byHardwareAddr[string(hw)] == node {
+				delete(e.byHardwareAddr, string(hw))
+			}
 		}
 	}
 	for _, i := range interfaces {
-		e.byHardwareAddr[string(i.HardwareAddr)] = node
+		for _, hw := range append(i.Slaves[:len(i.Slaves):len(i.Slaves)], i.HardwareAddr) {
+			e.byHardwareAddr[string(hw)] = node
+		}
 	}
-	p.interfaces, p.targets = interfaces, targets(e.status.Links, interfaces)
+	p.interfaces, p.generation = interfaces, 0
 	return p
 }
 
@@ -182,6 +219,12 @@ type judgement struct {
 
 // judge finds out what became of those who are heard no more, and tells the elector.
 func (e *Engine) judge(now time.Time, late time.Duration) judgement {
+	if e.health.allWell() {
+		clear(e.asking)
+	}
+	for name := range e.health.unwell {
+		e.targets(name) // whether it can be asked at all may have changed
+	}
 	f := e.health.Decide(now, late)
 	for _, name := range f.Ask {
 		for _, t := range e.targets(name) {
@@ -240,18 +283,40 @@ func (e *Engine) prove(claimants []string, now time.Time) bool {
 
 // rewatch has those watched who take part. It returns whom this node watches from now on.
 func (e *Engine) rewatch() (fresh []string) {
-	return e.sessions.SetMembers(e.group.Addresses(), func(name string) bool { _, lost := e.lastHeard[name]; return lost })
+	addresses := e.group.Addresses()
+	for name, a := range addresses {
+		if p := e.peers[name]; p != nil && p.gossip != a {
+			p.gossip, p.generation = a, 0
+		}
+	}
+	return e.sessions.SetMembers(addresses, func(name string) bool { _, lost := e.lastHeard[name]; return lost })
 }
 
-// targets are where a node can be asked: nowhere if it is forgotten.
+// targets are where a node is asked: nowhere if it is forgotten.
 func (e *Engine) targets(node string) []Target {
-	if p := e.peers[node]; p != nil {
-		return p.targets
+	p := e.peers[node]
+	if p == nil {
+		return nil
 	}
-	return nil
+	if p.generation != e.elector.generation {
+		p.targets, p.generation = targets(e.status.Links, p, e.elector.carries), e.elector.generation
+		e.health.Askable(node, len(p.targets) > 0)
+	}
+	return p.targets
+}
+
+// askable tells whether any other node can be asked.
+func (e *Engine) askable() bool {
+	for name := range e.peers {
+		if len(e.targets(name)) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (e *Engine) ask(t Target) {
+	e.asking[t.Interface] = true
 	if err := e.responder.Probe(t); err != nil {
 		e.Log.Debug("asking on the segment", "interface", t.Interface, "address", t.Address, "error", err)
 	}
@@ -260,14 +325,6 @@ func (e *Engine) ask(t Target) {
 // witnesses returns hosts that would answer if this node were not cut off: other nodes, and whoever the kernel
 // had to do with lately.
 func (e *Engine) witnesses(suspects []string) (list []Target) {
-	for name, p := range e.peers {
-		if len(list) == mostWitnesses/2 {
-			break
-		}
-		if !slices.Contains(suspects, name) && e.health.Serving(name) {
-			list = append(list, p.targets[:min(1, len(p.targets))]...)
-		}
-	}
 	// Only where the suspects are: the Pods on a bridge of this node answer whatever becomes of its cable.
 	var names []string
 	for _, name := range suspects {
@@ -275,6 +332,17 @@ func (e *Engine) witnesses(suspects []string) (list []Target) {
 			if !slices.Contains(names, t.Interface) {
 				names = append(names, t.Interface)
 			}
+		}
+	}
+	for name := range e.peers {
+		if len(list) == mostWitnesses/2 {
+			break
+		}
+		if slices.Contains(suspects, name) || !e.health.Serving(name) {
+			continue
+		}
+		if i := slices.IndexFunc(e.targets(name), func(t Target) bool { return slices.Contains(names, t.Interface) }); i >= 0 {
+			list = append(list, e.targets(name)[i])
 		}
 	}
 	add := func(t Target) {
@@ -301,13 +369,12 @@ func (e *Engine) witnesses(suspects []string) (list []Target) {
 
 // queries returns an address of each family that a node owns, to be asked of its speaker.
 func (e *Engine) queries(node string) (list []Target) {
-	p := e.peers[node]
 	for _, family := range lb.Families {
 		address, ok := e.elector.OneOf(node, family)
 		if !ok {
 			continue
 		}
-		for _, t := range p.targets {
+		for _, t := range e.targets(node) {
 			list = append(list, Target{Interface: t.Interface, HardwareAddr: t.HardwareAddr, Address: address})
 		}
 	}
@@ -325,22 +392,23 @@ func (e *Engine) overhear(t Target) {
 	e.overheard = e.overheard[max(0, len(e.overheard)-mostOverheard):]
 }
 
-// answered takes note of another host's answer to this node's question.
+// answered takes note of another host's answer to a question of this node's. Its kernel has questions too, on segments
+// that tell nothing of what clients see.
 func (e *Engine) answered(s Sighting) {
-	e.health.Heard(s.At)
-	node := e.byHardwareAddr[string(s.HardwareAddr)]
-	p := e.peers[node]
-	if p == nil {
+	if !e.asking[s.Interface] {
 		return
 	}
-	switch {
-	case slices.ContainsFunc(p.interfaces, func(i lb.Interface) bool {
-		return slices.ContainsFunc(i.Prefixes, func(p netip.Prefix) bool { return p.Addr() == s.Address })
-	}):
-		e.health.Answered(node, s.At)
-	case string(s.Source) == string(s.HardwareAddr) && e.elector.owner(s.Address) == node:
-		// Not its kernel, which speaks of link-local addresses by itself, nor somebody who stands in for it: those
-		// send from their own hardware address.
-		e.health.Attested(node, s.At)
+	e.health.Heard(s.At)
+	node := e.byHardwareAddr[string(s.HardwareAddr)]
+	for _, t := range e.targets(node) {
+		switch {
+		case t.Interface != s.Interface:
+		case t.Address == s.Address:
+			e.health.Answered(node, s.At)
+		case e.byHardwareAddr[string(s.Source)] == node && e.elector.owner(s.Address) == node:
+			// Not its kernel, which speaks of link-local addresses by itself, nor somebody who stands in for it: those
+			// send from their own hardware address.
+			e.health.Attested(node, s.At)
+		}
 	}
 }

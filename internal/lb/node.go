@@ -13,6 +13,9 @@ type Interface struct {
 	HardwareAddr net.HardwareAddr
 	// Prefixes are the interface's addresses with the length of their subnet.
 	Prefixes []netip.Prefix
+	// Slaves are the Ethernet addresses of a bond's slaves where its frames and ARP messages may have them in place of
+	// its own (balance-tlb, balance-alb).
+	Slaves []net.HardwareAddr
 }
 
 // NodeState is what a node's speaker tells the others of its node.
