@@ -113,6 +113,7 @@ func Start(ctx context.Context, c Config) (_ *Fleet, err error) {
 	c.Nodes = cmp.Or(c.Nodes, 3)
 	c.Layer2, c.Routed = cmp.Or(c.Layer2, 12), cmp.Or(c.Routed, 12)
 	config := c.Lab
+	config.Storage = true
 	config.Nodes, config.Controllers = c.Nodes, cmp.Or(c.Controllers, 1)
 	config.Clients = max(config.Clients, clients) + config.Controllers
 	if c.Binaries == "" {

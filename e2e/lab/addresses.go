@@ -66,6 +66,13 @@ func outsideAddresses(number int) (v4, v6 netip.Addr) {
 	return netip.MustParseAddr(fmt.Sprintf("203.0.113.%d", number)), netip.MustParseAddr(fmt.Sprintf("2001:db8:113::%d", number))
 }
 
+// storageAddresses and storageMAC are the same on the storage network.
+func storageAddresses(number int) (v4, v6 netip.Addr) {
+	return netip.MustParseAddr(fmt.Sprintf("10.77.0.%d", number)), netip.MustParseAddr(fmt.Sprintf("fd77::%d", number))
+}
+
+func storageMAC(number int) net.HardwareAddr { return segmentMAC(2000 + number) }
+
 func outsideMAC(number int) net.HardwareAddr { return segmentMAC(1000 + number) }
 
 // podPrefixes are the Pod ranges of the i-th node, counting from 1.

@@ -34,6 +34,9 @@
 // only, several hops from the nodes; Link lays a cable between two hosts without any addresses but link-local ones.
 // 198.51.100.0/24 and 2001:db8:51::/64 are for pools that only routers lead to.
 //
+// Config.Storage joins the nodes by a second network, data0 of each, 10.77.0.0/24 and fd77::/64. It goes on whatever
+// becomes of their cables: what answers there is no sign of life for clients.
+//
 // # Faults
 //
 // A host's cable is cut at either end (Cut) or one way (Mute, Deafen), hosts are put on an island (Partition), and ports

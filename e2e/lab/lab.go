@@ -23,6 +23,8 @@ import (
 type Config struct {
 	Nodes   int // node1, node2, ...; 1 if 0; none if None
 	Clients int // client1, client2, ...; 1 if 0
+	// Storage joins the nodes by a network besides the segment, data0 of each, which goes on when a cable is cut.
+	Storage bool
 
 	// Scheduler starts kube-scheduler too, so that Deployments work. Deploy names its node itself.
 	Scheduler bool
@@ -161,6 +163,11 @@ func Start(ctx context.Context, config Config) (_ *Lab, err error) {
 func (l *Lab) build() (err error) {
 	if l.network, err = newNetwork(); err != nil {
 		return err
+	}
+	if l.config.Storage {
+		if l.network.storage, err = l.network.newBridge(storageName); err != nil {
+			return err
+		}
 	}
 	if l.CP, err = newHost(l.network, "cp", numberCP); err != nil {
 		return err

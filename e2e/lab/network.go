@@ -16,11 +16,15 @@ const bridgeName = "br0"
 // outsideName is the bridge of the segment beyond the routers.
 const outsideName = "br1"
 
+// storageName is the bridge of the nodes' storage network, and storageLink a node's interface there, the first by its name.
+const storageName, storageLink = "br2", "data0"
+
 // network is the switch and the hosts at its ports.
 type network struct {
 	sw      *namespace
 	bridge  *netlink.Bridge // the nodes' segment
 	outside *netlink.Bridge // the segment beyond the routers
+	storage *netlink.Bridge // the nodes' storage network; nil without one
 
 	mu      sync.Mutex
 	islands map[string]*netlink.Bridge // further bridges while the segment is partitioned

@@ -34,13 +34,45 @@ func (l *Lab) newNode(i int) (_ *Node, err error) {
 	if n.Host, err = newHost(l.network, fmt.Sprintf("node%d", i), numberNodes+i-1); err != nil {
 		return nil, err
 	}
-	if err := n.connectPods(); err != nil {
+	err = n.connectPods()
+	if err == nil && l.network.storage != nil {
+		err = n.connectStorage(i)
+	}
+	if err != nil {
 		if n.pods != nil {
 			err = joinClose(err, n.pods)
 		}
 		return nil, joinClose(err, n.ns)
 	}
 	return n, nil
+}
+
+func (n *Node) storagePort() string { return "data-" + n.Name }
+
+func (n *Node) connectStorage(i int) error {
+	net := n.lab.network
+	if err := net.connect(net.storage, n.storagePort(), n.ns, storageLink, storageMAC(numberNodes+i-1)); err != nil {
+		return err
+	}
+	v4, v6 := storageAddresses(numberNodes + i - 1)
+	_, err := n.ns.configure(storageLink, netip.PrefixFrom(v4, 24), netip.PrefixFrom(v6, 64))
+	return err
+}
+
+// powerStorage sets the node's storage network down, or up again.
+func (n *Node) powerStorage(set func(*netlink.Handle, netlink.Link) error) error {
+	sw := n.lab.network.sw
+	if n.lab.network.storage == nil {
+		return nil
+	}
+	port, err := sw.nl.LinkByName(n.storagePort())
+	if err == nil {
+		err = set(sw.nl, port)
+	}
+	if err != nil {
+		return fmt.Errorf("switching the storage network of %s: %w", n.Name, err)
+	}
+	return nil
 }
 
 func (n *Node) connectPods() (err error) {
@@ -197,7 +229,7 @@ func (n *Node) waitKubeProxy(ctx context.Context) error {
 // PowerOff is the node's sudden death: its processes are killed, its Pods' sockets are closed, and its link
 // goes down. Its Node object stays.
 func (n *Node) PowerOff() error {
-	err := n.lab.Cut(n.Host, HostSide)
+	err := errors.Join(n.lab.Cut(n.Host, HostSide), n.powerStorage((*netlink.Handle).LinkSetDown))
 	n.stopAgent()
 	for _, p := range []*Process{n.Speaker, n.KubeProxy} {
 		if p != nil {
@@ -219,7 +251,7 @@ func (n *Node) PowerOn(ctx context.Context) error {
 	if _, err := n.Run(ctx, "ip", "neigh", "flush", "all"); err != nil {
 		return err
 	}
-	if err := n.lab.Restore(n.Host); err != nil {
+	if err := errors.Join(n.lab.Restore(n.Host), n.powerStorage((*netlink.Handle).LinkSetUp)); err != nil {
 		return err
 	}
 	if err := n.boot(ctx); err != nil {

@@ -81,7 +81,7 @@ func labOf(t *testing.T, nodes int) *world {
 		t.Fatal(err)
 	}
 	config := lab.Config{
-		Nodes: nodes, Clients: 4,
+		Nodes: nodes, Clients: 4, Storage: true,
 		ControllerBinary: filepath.Join(root, "build", "controller"), SpeakerBinary: filepath.Join(root, "build", "speaker"),
 	}
 	for _, path := range []string{config.ControllerBinary, config.SpeakerBinary} {
