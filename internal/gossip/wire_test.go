@@ -29,6 +29,10 @@ var said = []struct {
 			Name: "eth0", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1},
 			Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.11/24"), netip.MustParsePrefix("2001:db8::11/64")},
 		}}}}}},
+	{"the slaves of a bond", "a10181a301656e6f64653102020381a30165626f6e64300346020000000001048146020000000002",
+		content{states: []lb.NodeState{{Node: "node1", Version: 2, Interfaces: []lb.Interface{{
+			Name: "bond0", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}, Slaves: []net.HardwareAddr{{2, 0, 0, 0, 0, 2}},
+		}}}}}},
 	{"a node that was lost too often, and starts", "a10181a601656e6f646531020204f505fb4097700000000000061b000000e8d4a51000071b000000e8d4a51005",
 		content{states: []lb.NodeState{{Node: "node1", Version: 2, Starting: true, Penalty: lb.Penalty{
 			Value: 1500, At: time.UnixMilli(1e12), Reuse: time.UnixMilli(1e12 + 5),

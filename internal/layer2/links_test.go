@@ -219,3 +219,21 @@ func TestNeighbors(t *testing.T) {
 		t.Errorf("%v on another interface", got)
 	}
 }
+
+// Only where each of a bond's slaves sends with its own hardware address are they told of.
+func TestSlavesOfABond(t *testing.T) {
+	hw := func(n byte) net.HardwareAddr { return net.HardwareAddr{2, 0, 0, 0, 0, n} }
+	for mode, want := range map[netlink.BondMode][]net.HardwareAddr{
+		netlink.BOND_MODE_ACTIVE_BACKUP: nil, netlink.BOND_MODE_802_3AD: nil, netlink.BOND_MODE_BALANCE_TLB: {hw(2), hw(3)}, netlink.BOND_MODE_BALANCE_ALB: {hw(2), hw(3)},
+	} {
+		bond := netlink.NewLinkBond(netlink.LinkAttrs{Name: "bond0", Index: 7, HardwareAddr: hw(1)})
+		bond.Mode = mode
+		slave := func(master int, n byte) netlink.Link {
+			return &netlink.Device{LinkAttrs: netlink.LinkAttrs{MasterIndex: master, HardwareAddr: hw(n)}}
+		}
+		all := []netlink.Link{bond, slave(7, 3), slave(7, 1), slave(8, 4), slave(7, 2), slave(0, 5)}
+		if got := slaves(bond, all); !slices.EqualFunc(got, want, same) {
+			t.Errorf("%s: %s, want %s", mode, got, want)
+		}
+	}
+}
