@@ -135,6 +135,7 @@ func run(ctx context.Context, o options) error {
 		Cluster: cluster, Engine: engine, BGP: bgpEngine, Events: events, Log: log, Metrics: registry, Busy: watchdog.Watch("objects").Busy,
 		CannotBind: !layer2.MayBind(),
 	})
+	at := place{node: o.node, chosen: o.gossipAddress != "", addresses: s.Addresses, log: log}
 	log.Info("starting", "version", daemon.Current(), "node", o.node)
 
 	ready := func() error {
@@ -143,6 +144,9 @@ func run(ctx context.Context, o options) error {
 		}
 		if len(s.Addresses()) == 0 {
 			return fmt.Errorf(noNode, o.node)
+		}
+		if _, err := at.check(); err != nil {
+			return err
 		}
 		if engine.State() == layer2.Joining {
 			return errors.New("waiting to hear what the other speakers know")
@@ -181,13 +185,14 @@ func run(ctx context.Context, o options) error {
 		if err != nil {
 			return fmt.Errorf("preparing failure detection: %w", err)
 		}
+		at.bound.Store(&address)
 		s.FollowPeers(lb.FamilyOf(address), group.SetPeers)
 		status := s.NewStatus(engine.Members)
 		engine.Changed = func(changes []layer2.Change) { s.Tell(changes); status.Kick() }
 		engine.Lost = status.Lost
 		log.Info("serving", "gossip", netip.AddrPortFrom(address, o.gossipPort))
 		// Told to stop, both of the latter say good-bye at once: a router takes the end of neither for a failure.
-		return daemon.Run(ctx, s, status, status.Watch(), daemon.TaskFunc(blindness(cluster, engine)), watched, bgpEngine,
+		return daemon.Run(ctx, s, &at, status, status.Watch(), daemon.TaskFunc(blindness(cluster, engine)), watched, bgpEngine,
 			daemon.TaskFunc(func(ctx context.Context) error {
 				return engine.Run(ctx, group, &sessions{Mesh: mesh, node: o.node, timing: timing})
 			}))
