@@ -214,7 +214,8 @@ func kernelAddress(address netip.Addr, index int, lifetime time.Duration) *netli
 }
 
 // temporary tells whether an address on an interface is of the kind that Binder puts there: of one host,
-// deprecated, and not there for ever.
+// deprecated, and not there for ever. So is one of DHCPv6 that was not renewed in time, but for duplicate address
+// detection, of which IPv4 knows nothing.
 func temporary(ones, bits, flags int) bool {
-	return ones == bits && flags&unix.IFA_F_DEPRECATED != 0 && flags&unix.IFA_F_PERMANENT == 0
+	return ones == bits && flags&unix.IFA_F_DEPRECATED != 0 && flags&unix.IFA_F_PERMANENT == 0 && (bits == 32 || flags&unix.IFA_F_NODAD != 0)
 }

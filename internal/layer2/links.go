@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/lb"
@@ -33,7 +34,7 @@ func Links() ([]Link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing addresses: %w", err)
 	}
-	prefixes, linkLocal := map[int][]netip.Prefix{}, map[int]netip.Addr{}
+	prefixes, alone, linkLocal := map[int][]netip.Prefix{}, map[int][]lone{}, map[int]netip.Addr{}
 	for _, a := range addresses {
 		ip, ok := netip.AddrFromSlice(a.IP)
 		ones, bits := a.Mask.Size()
@@ -47,19 +48,33 @@ func Links() ([]Link, error) {
 			continue
 		}
 		prefixes[a.LinkIndex] = append(prefixes[a.LinkIndex], netip.PrefixFrom(ip, ones))
+		if mayHaveSubnet(ip, ones, a.Flags) {
+			alone[a.LinkIndex] = append(alone[a.LinkIndex], lone{ip, a.Flags&unix.IFA_F_PERMANENT == 0})
+		}
 	}
 	// It has IPv6 addresses too, but for those the kernel answers on their own interface alone.
 	ipvs := slices.ContainsFunc(all, func(l netlink.Link) bool {
 		return l.Attrs().Name == ipvsInterface && slices.ContainsFunc(prefixes[l.Attrs().Index], func(p netip.Prefix) bool { return p.Addr().Is4() })
 	})
+	subnets := sync.OnceValues(onLink) // most nodes never need them
 	var links []Link
 	for _, l := range all {
 		attrs := l.Attrs()
 		usable := attrs.Flags&net.FlagUp != 0 && attrs.Flags&net.FlagLoopback == 0 && attrs.RawFlags&unix.IFF_NOARP == 0 && attrs.MasterIndex == 0 &&
 			attrs.OperState != netlink.OperDown && attrs.OperState != netlink.OperLowerLayerDown &&
 			attrs.EncapType == "ether" && len(attrs.HardwareAddr) == 6
+		if !usable {
+			continue
+		}
 		own := prefixes[attrs.Index]
-		if !usable || (l.Type() == "veth" && !slices.ContainsFunc(own, isSubnet)) {
+		if without := alone[attrs.Index]; len(without) > 0 {
+			routes, err := subnets()
+			if err != nil {
+				return nil, err
+			}
+			withSubnets(own, without, routes[attrs.Index])
+		}
+		if l.Type() == "veth" && !slices.ContainsFunc(own, isSubnet) {
 			continue
 		}
 		slices.SortFunc(own, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"slices"
@@ -95,6 +96,59 @@ func TestKindsOfInterfaces(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An IPv6 address that DHCPv6 gave has no subnet of its own: that comes as a route.
+func TestSubnetsByRoute(t *testing.T) {
+	plug(t, "a16", 16) // 2001:db8:16::1/64
+	carriers(t, "a16")
+	l := must(netlink.LinkByName("a16"))
+	add := func(address string, valid, preferred int) {
+		a := must(netlink.ParseAddr(address))
+		a.ValidLft, a.PreferedLft = valid, preferred
+		check(t, netlink.AddrAdd(l, a))
+	}
+	route := func(to string, via net.IP) {
+		check(t, netlink.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Dst: must(netlink.ParseIPNet(to)), Gw: via, Protocol: unix.RTPROT_RA}))
+	}
+	prefixes := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, p := range must(Links())[0].Prefixes {
+			got = append(got, p.String())
+		}
+		if want = append([]string{"192.0.16.1/24"}, want...); !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+	const own = "2001:db8:16::1/64"
+	add("2001:db8::5/128", 3600, 1800)
+	prefixes("2001:db8::5/128", own)
+	route("2001:db8::/56", net.ParseIP("2001:db8:16::2"))
+	route("::/0", nil)
+	prefixes("2001:db8::5/128", own)
+	route("2001:db8::/64", nil)
+	route("2001:db8::/48", nil)
+	prefixes("2001:db8::5/64", own)
+	// The DHCPv6 server is not heard of for so long that nothing new is to begin with the address.
+	lapsed := must(netlink.ParseAddr("2001:db8::5/128"))
+	lapsed.ValidLft = 1800
+	check(t, netlink.AddrReplace(l, lapsed))
+	prefixes("2001:db8::5/64", own)
+	// Other systems' addresses of Services: in a subnet that an address has by itself, besides one that DHCPv6 gave, ...
+	add("2001:db8:16::100/128", 0, 0)
+	add("2001:db8::2/128", 0, 0)
+	prefixes("2001:db8::2/128", "2001:db8::5/64", own, "2001:db8:16::100/128")
+	// ... and deprecated; so is a Binder's, which is none at all.
+	route("2001:db8:99::/64", nil)
+	deprecated := must(netlink.ParseAddr("2001:db8:99::1/128"))
+	deprecated.ValidLft = math.MaxUint32
+	check(t, netlink.AddrAdd(l, deprecated))
+	check(t, netlink.AddrAdd(nil, kernelAddress(netip.MustParseAddr("2001:db8:99::2"), l.Attrs().Index, time.Minute)))
+	prefixes("2001:db8::2/128", "2001:db8::5/64", own, "2001:db8:16::100/128", "2001:db8:99::1/128")
+	// One that is there for ever may be the node's, too.
+	add("2001:db8:99::3/128", 0, 0)
+	prefixes("2001:db8::2/128", "2001:db8::5/64", own, "2001:db8:16::100/128", "2001:db8:99::1/128", "2001:db8:99::3/64")
 }
 
 // What is followed is told of; what Binder does is not. An overrun is survived.
