@@ -148,6 +148,34 @@ func (e *Elector) elsewhere(a netip.Addr, isNew bool) {
 	}
 }
 
+// opposite returns which of another node's interfaces is on the segment of one of this node's: one in the same subnet,
+// else that of the same name, or the only one where each node has one; nil if it is not known which.
+func opposite(i *lb.Interface, mine, theirs []*lb.Interface) *lb.Interface {
+	for _, o := range theirs {
+		if shareSubnet(i, o) {
+			return o
+		}
+	}
+	for _, o := range theirs {
+		named := o.Name == i.Name || len(mine) == 1 && len(theirs) == 1
+		if named && !slices.ContainsFunc(mine, func(m *lb.Interface) bool { return shareSubnet(m, o) }) {
+			return o
+		}
+	}
+	return nil
+}
+
+func shareSubnet(a, b *lb.Interface) bool {
+	for _, p := range a.Prefixes {
+		for _, q := range b.Prefixes {
+			if isSubnet(p) && isSubnet(q) && p.Overlaps(q) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // names returns the names of interfaces, sorted.
 func names(list []*lb.Interface) []string {
 	var names []string

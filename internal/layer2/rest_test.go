@@ -1,6 +1,7 @@
 package layer2
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -180,6 +181,73 @@ func TestRest(t *testing.T) {
 			t.Errorf("decides %v again", e.queue)
 		}
 	})
+}
+
+// Who stands in tells on each segment the hardware address that the owner has there, or nothing.
+func TestStandInOnSeveralSegments(t *testing.T) {
+	on := func(name string, mac byte, subnets ...string) lb.Interface {
+		i := lb.Interface{Name: name}
+		if mac > 0 {
+			i.HardwareAddr = net.HardwareAddr{2, 0, 0, 0, 0, mac}
+		}
+		for _, s := range subnets {
+			i.Prefixes = append(i.Prefixes, netip.MustParsePrefix(s))
+		}
+		return i
+	}
+	mine := []lb.Interface{on("eth0", 10, "192.0.2.11/24"), on("eth1", 11, "198.51.100.11/24")}
+	unnumbered := []lb.Interface{on("eth0", 10), on("eth1", 11)}
+	const first, second, elsewhere = "192.0.2.200", "198.51.100.200", "203.0.113.200"
+	for name, tt := range map[string]struct {
+		vip         string
+		mine, owner []lb.Interface
+		want        []string
+		as          byte
+	}{
+		"not on a segment where the owner has another one": {
+			first, mine, []lb.Interface{on("eth0", 30, "192.0.2.13/24"), on("eth1", 31, "198.51.100.13/24")}, []string{"eth0"}, 30},
+		"first of all on the segment of the address's subnet": {
+			second, mine, []lb.Interface{on("eth0", 30, "192.0.2.13/24"), on("eth1", 31, "198.51.100.13/24")}, []string{"eth1"}, 31},
+		"on all where it is the same, as of VLANs on one card": {
+			first, mine, []lb.Interface{on("eth0", 30, "192.0.2.13/24"), on("eth1", 30, "198.51.100.13/24")}, []string{"eth0", "eth1"}, 30},
+		"by subnet, whatever the names": {
+			first, mine, []lb.Interface{on("eth1", 30, "192.0.2.13/24"), on("eth0", 31, "198.51.100.13/24")}, []string{"eth0"}, 30},
+		"by subnet, though one of the two takes it to be larger": {
+			first, mine, []lb.Interface{on("lan", 30, "192.0.2.13/23")}, []string{"eth0"}, 30},
+		"not on a segment where the owner is not": {
+			first, mine, []lb.Interface{on("eth0", 30, "192.0.2.13/24")}, []string{"eth0"}, 30},
+		"not on one where the owner's is not known": {
+			first, mine, []lb.Interface{on("eth0", 0, "192.0.2.13/24"), on("eth1", 31, "198.51.100.13/24")}, []string{"eth1"}, 31},
+		"by name where there are no subnets": {
+			elsewhere, unnumbered, []lb.Interface{on("eth1", 31), on("eth0", 30)}, []string{"eth0"}, 30},
+		"not by the name of one that is on another segment": {
+			first, mine, []lb.Interface{on("eth1", 30, "192.0.2.13/24")}, []string{"eth0"}, 30},
+		"whatever its name where each has one": {
+			elsewhere, unnumbered[:1], []lb.Interface{on("ens3", 30)}, []string{"eth0"}, 30},
+		"nowhere if it is not known where that is": {
+			elsewhere, unnumbered, []lb.Interface{on("ens3", 30), on("ens4", 31)}, nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := NewElector("a")
+			s := everywhere("a", "c")
+			s.Interfaces = []string{"*"}
+			e.SetScope(s)
+			e.Join("a", tt.mine)
+			e.Join("c", tt.owner)
+			vip := netip.MustParseAddr(tt.vip)
+			e.Hear(lb.Claim{Address: vip, Node: "c", Epoch: 4})
+			e.SetVIP(VIP{Address: vip, Service: service(1), Scopes: []string{"all"}})
+			e.Decide(time.Unix(0, 0))
+			e.Rest("c")
+			var want []Change
+			if tt.want != nil {
+				want = []Change{{Address: vip, Service: service(1), Owned: true, Interfaces: tt.want, For: "c", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, tt.as}}}
+			}
+			if diff := cmp.Diff(want, e.Decide(time.Unix(0, 0)).Changes, comparers); diff != "" {
+				t.Errorf("changes (-want +got):\n%s", diff)
+			}
+		})
+	}
 }
 
 func TestIsolated(t *testing.T) {

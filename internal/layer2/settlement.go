@@ -227,19 +227,26 @@ func (e *Elector) bind(x *vip) bool {
 }
 
 // standIn makes this node answer in place of a resting owner if it is the one to do so. Speakers that see
-// different nodes may choose several: they all say the owner's hardware address.
+// different nodes may choose several: they all say the owner's hardware address. It is that of one segment,
+// if possible the one of the address's subnet: where the owner has another one, or may have, this node is silent, as
+// clients that are told nothing go on with what they know.
 func (e *Elector) standIn(x *vip, owner string) bool {
 	if x.asks(x.claim) || e.substitute(x) != e.self {
 		return false
 	}
-	for _, i := range e.via(owner, e.nodes[owner], x) {
-		if len(i.HardwareAddr) > 0 {
-			x.duty = &duty{
-				standsFor: owner, mac: string(i.HardwareAddr), service: x.Service,
-				interfaces: names(e.via(e.self, e.nodes[e.self], x)),
-			}
-			return true
+	d := &duty{standsFor: owner, service: x.Service}
+	mine, theirs := e.via(e.self, e.nodes[e.self], x), e.via(owner, e.nodes[owner], x)
+	for _, i := range mine {
+		o := opposite(i, mine, theirs)
+		if o == nil || len(o.HardwareAddr) == 0 || d.mac != "" && d.mac != string(o.HardwareAddr) {
+			continue
 		}
+		d.mac, d.interfaces = string(o.HardwareAddr), append(d.interfaces, i.Name)
 	}
-	return false
+	if d.mac == "" {
+		return false
+	}
+	slices.Sort(d.interfaces)
+	x.duty = d
+	return true
 }
