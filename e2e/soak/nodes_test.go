@@ -153,9 +153,14 @@ func (l *life) preferred(ctx context.Context, r *rand.Rand) error {
 	return l.advertise(ctx, `{"spec": {"preferredNodeSelectors": null}}`)
 }
 
+// looksOn is how long a speaker looks on after what it last gave away.
+const looksOn = 5 * time.Second
+
 // rebalance asks for the addresses to be spread anew, which nothing but that does, and waits until nothing moves any more.
 func (l *life) rebalance(ctx context.Context) error {
-	defer l.diary.begin(cause{what: "rebalance", ways: onSegment})()
+	end := l.diary.begin(cause{what: "rebalance", ways: onSegment})
+	// Where Services come meanwhile, a speaker may give one of their addresses away, and looks on for five seconds more then.
+	defer time.AfterFunc(looksOn, end)
 	err := l.advertise(ctx, fmt.Sprintf(`{"metadata": {"annotations": {%q: %q}}}`, v1alpha1.AnnotationRebalance, time.Now().UTC().Format(time.RFC3339Nano)))
 	if err != nil {
 		return err
