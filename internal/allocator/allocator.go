@@ -98,6 +98,9 @@ type Request struct {
 	// Asked is the pool that the Service asked for when it got Current: another pool asked for now is another request,
 	// and an address that pools carried over since then stays. It counts where Current does.
 	Asked string
+	// Given is true if Current was given to the Service from pools: an address of it that no pool holds is lost, as it
+	// would have been had somebody decided when its pool went. It counts where Current does.
+	Given bool
 }
 
 // Assignment is an address and the pool that it is of; without a pool, the Service's status shows the
@@ -124,6 +127,7 @@ const (
 	ReasonWithheld          Reason = "AddressWithheld"   // the pool has the address and does not give it out
 	ReasonRetained          Reason = "AddressRetained"   // the address waits for another Service
 	ReasonNotAdopted        Reason = "NotAdopted"        // the status shows an address that no pool holds
+	ReasonLost              Reason = "AddressLost"       // no pool holds an address any more that was given; of NotAdopted only
 	ReasonInvalidRequest    Reason = "InvalidRequest"    // the request contradicts itself
 )
 
@@ -469,7 +473,8 @@ func (a *Allocator) remove(key lb.Key, retains func(*pool) (time.Time, bool)) (a
 
 // adopt makes the addresses of a Service's status its own, of those that no other Service has: as many as it
 // has places. Those that it insists on go first, then those of a pool: what works is not lost for what an
-// editor put before it.
+// editor put before it. What it was given and no pool holds any more is lost, as in rehome; but not while there is no
+// pool at all: then they have still to come, as in an installation that is made anew, and in a migration.
 func (a *Allocator) adopt(r Request, s *service, woken *wakes) (not []NotAdopted) {
 	places, _ := placesOf(r)
 	var room [2]int
@@ -486,6 +491,9 @@ func (a *Allocator) adopt(r Request, s *service, woken *wakes) (not []NotAdopted
 		case slices.Contains(r.Current[:i], addr):
 		case !slices.Contains(r.Families, f):
 			refuse(addr, ReasonInvalidRequest, "%s is of a family that the Service does not have", addr)
+		case r.Given && len(a.pools) > 0 && !a.owned(addr):
+			refuse(addr, ReasonLost, "no pool holds %s any more", addr)
+			s.former = append(s.former, addr)
 		case clash != "":
 			refuse(addr, ReasonInUse, "%s", clash)
 		case slices.Contains(r.Addresses, addr):

@@ -46,7 +46,9 @@
 //
 // A Service that is decided for the first time shows addresses in its status, as after a restart or out of
 // a backup. It keeps those that can be its own. One that no pool holds stays in its place, is reported, and
-// is neither served nor replaced until a pool holds it or the Service asks for something else.
+// is neither served nor replaced until a pool holds it or the Service asks for something else; but one that
+// it is known to have been given is lost, as its pool was edited while nobody decided; unless there is no pool
+// at all, since all have still to come then.
 //
 // # Waiting
 //

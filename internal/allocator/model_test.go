@@ -142,6 +142,9 @@ func (m *model) adopt(s *modelService, r Request, places []modelPlace) (not []No
 		case slices.Contains(r.Current[:i], addr):
 		case !slices.Contains(r.Families, lb.FamilyOf(addr)):
 			not = append(not, NotAdopted{addr, Refusal{ReasonInvalidRequest, "of another family"}})
+		case r.Given && len(m.pools) > 0 && !m.held(addr): // as SetPools would have had it
+			not = append(not, NotAdopted{addr, Refusal{ReasonLost, "no pool holds it"}})
+			s.former = append(s.former, addr)
 		case !m.shares(r.Service, addr):
 			not = append(not, NotAdopted{addr, Refusal{ReasonInUse, "others have it"}})
 		default:

@@ -53,6 +53,11 @@ func (m *model) poolOf(addr netip.Addr) (of lb.Pool, ok bool) {
 	return of, ok
 }
 
+func (m *model) held(addr netip.Addr) bool {
+	_, ok := m.owner[addr]
+	return ok
+}
+
 func (m *model) PoolOf(addr netip.Addr) (string, bool) {
 	p, ok := m.poolOf(addr)
 	return p.Name, ok

@@ -123,6 +123,13 @@ var specification = []struct{ name, script string }{
 	{"keeps what moved to another pool, over a restart", "pool a .1-.9; x pool=a; pool b .1-.4; pool a .5-.9; restart => x .1@b"},
 	{"keeps what moved to another pool while nobody decided", "pool a .1-.9; x pool=a; meanwhile pool b .1-.4; meanwhile pool a .5-.9; restart => x .1@b"},
 	{"waits on for another pool after a restart", "pool a .1; pool b .2; x; y; x pool=b; restart => x? .1@a PoolExhausted, y .2@b; gone y => x .2@b"},
+	{"takes what was given and no pool holds since nobody decided, and gives another", "pool a .1-.9; x; y; meanwhile pool a .2-.9; restart => x .3@a, y .2@a"},
+	{"takes it from who asks for it, too", "pool a .1-.9; x ip=.1; meanwhile pool a .2-.9; restart => x? AddressNotInPool; pool a .1-.9 => x .1@a"},
+	{"takes of two families the one that no pool holds since", "pool a .1 ::1; x 46; meanwhile pool a .1; restart => x? .1@a NoAddressOfFamily"},
+	{"gives back what was lost while nobody decided", "pool a .1-.9; pool b ::1; y; x; meanwhile drop a; restart => " +
+		"x? NoAddressOfFamily, y? NoAddressOfFamily; gone y; pool a .1-.9 => x .2@a"},
+	{"takes nothing over a restart while there is no pool at all", "pool a .1; x; meanwhile drop a; restart => x? .1@ NotAdopted; pool a .1-.9 => x .1@a"},
+	{"leaves in its place over a restart what no pool ever held", "pool a .1-.9; x shows=.99; restart => x? .99@ NotAdopted"},
 	{"believes no status that is edited while it knows better", "pool a .1-.9; x; x shows=.7 => x .1@a"},
 	{"changes nothing by a restart", "pool a .1-.9 ::1; x 46 prefer; y key=k port=80; z key=k port=81; w ip=.7,.5; v ip=.7; restart => " +
 		"v? AddressInUse, w .7@a .5@a, x .1@a ::1@a, y .2@a, z .2@a"},
@@ -243,7 +250,7 @@ func (s *script) do(words []string) {
 		keys := slices.SortedFunc(maps.Keys(s.requests), byName)
 		for _, k := range keys {
 			r := s.requests[k]
-			r.Hold, r.Current, r.Asked = true, nil, s.last[k].Asked
+			r.Hold, r.Current, r.Asked, r.Given = true, nil, s.last[k].Asked, given(s.last[k])
 			for _, x := range s.last[k].Assignments {
 				r.Current = append(r.Current, x.Address)
 			}

@@ -88,19 +88,7 @@ func (w *world) step(s *source) {
 // # Pools
 
 func (w *world) setPools(s *source, p lb.Pool) {
-	w.pools = slices.DeleteFunc(w.pools, func(q lb.Pool) bool { return q.Name == p.Name })
-	if s.oneOf(8) {
-		w.printf("pool %s goes", p.Name)
-	} else {
-		w.printf("pool %s", describePool(p))
-		w.pools = append(w.pools, p)
-	}
-	w.listed = map[netip.Addr]bool{}
-	for _, p := range w.pools {
-		for _, addr := range w.model.listed(p) {
-			w.listed[addr] = true
-		}
-	}
+	w.editPools(s, p)
 	got, want := w.real.SetPools(w.pools), w.model.SetPools(w.pools)
 	w.queue = got.Again
 	losses := func(c PoolChange) (list []string) {
@@ -118,13 +106,7 @@ func (w *world) setPools(s *source, p lb.Pool) {
 		return list
 	}
 	w.same("conflicts", conflicts(got), conflicts(want))
-	for key, d := range w.shown {
-		for _, x := range d.Assignments {
-			if of, _ := w.model.PoolOf(x.Address); of != x.Pool {
-				w.first = append(w.first, key)
-			}
-		}
-	}
+	w.noteMoved()
 	for _, l := range got.Losses {
 		d := w.shown[l.Service]
 		d.Assignments = slices.DeleteFunc(slices.Clone(d.Assignments), func(x Assignment) bool { return x.Address == l.Address })
@@ -137,6 +119,34 @@ func (w *world) setPools(s *source, p lb.Pool) {
 		}
 		if l.Message == "" {
 			w.fail("%s is not told why it lost %s", l.Service, l.Address)
+		}
+	}
+}
+
+// editPools replaces a pool, or deletes it, and tells nobody.
+func (w *world) editPools(s *source, p lb.Pool) {
+	w.pools = slices.DeleteFunc(w.pools, func(q lb.Pool) bool { return q.Name == p.Name })
+	if s.oneOf(8) {
+		w.printf("pool %s goes", p.Name)
+	} else {
+		w.printf("pool %s", describePool(p))
+		w.pools = append(w.pools, p)
+	}
+	w.listed = map[netip.Addr]bool{}
+	for _, p := range w.pools {
+		for _, addr := range w.model.listed(p) {
+			w.listed[addr] = true
+		}
+	}
+}
+
+// noteMoved has those go first whose addresses are of other pools now, or of none.
+func (w *world) noteMoved() {
+	for key, d := range w.shown {
+		for _, x := range d.Assignments {
+			if of, _ := w.model.PoolOf(x.Address); of != x.Pool {
+				w.first = append(w.first, key)
+			}
 		}
 	}
 }
@@ -245,7 +255,7 @@ func (w *world) request(s *source) {
 	if !known {
 		r = Request{Service: key, Families: v4, NamespaceLabels: w.labels[key.Namespace]}
 		if s.oneOf(5) { // as out of a backup, or written by somebody else
-			r.Current, r.Asked = randomAddresses(s, 3), fmt.Sprint("p", s.n(5))
+			r.Current, r.Asked, r.Given = randomAddresses(s, 3), fmt.Sprint("p", s.n(5)), s.oneOf(2)
 		}
 		ask(&r, s)
 	}
@@ -310,7 +320,7 @@ func (w *world) release(s *source) {
 		w.queue = w.real.Forget(key)
 		w.model.Forget(key)
 		if r, known := w.requests[key]; known {
-			r.Current, r.Asked = edited(s, w.shows(key)), w.shown[key].Asked
+			r.Current, r.Asked, r.Given = edited(s, w.shows(key)), w.shown[key].Asked, false
 			w.printf("%s", describe(r))
 			w.requests[key] = r
 			delete(w.shown, key)
@@ -329,7 +339,7 @@ func (w *world) release(s *source) {
 }
 
 // restart has another allocator take over from what pools and statuses show, as a new leader does. Nobody
-// may notice, unless somebody wrote to the statuses meanwhile.
+// may notice, unless somebody wrote to the statuses or edited a pool meanwhile.
 func (w *world) restart(s *source) {
 	before, edit := maps.Clone(w.shown), s.oneOf(3)
 	victims := []lb.Key{w.key(s), w.key(s)}
@@ -344,6 +354,10 @@ func (w *world) restart(s *source) {
 	for _, p := range w.pools {
 		retained = append(retained, w.real.Retained(p.Name)...)
 	}
+	poolEdit := s.oneOf(4)
+	if poolEdit {
+		w.editPools(s, w.changedPool(s))
+	}
 	w.printf("restart, adopting %v", order)
 	if edit {
 		clear(w.shown)
@@ -352,9 +366,10 @@ func (w *world) restart(s *source) {
 	w.real, w.model, w.usage = New(), newModel(), map[string]string{}
 	w.real.SetPools(w.pools)
 	w.model.SetPools(w.pools)
+	w.noteMoved()
 	for _, key := range order {
 		r := w.requests[key]
-		r.Current, r.Asked = nil, before[key].Asked
+		r.Current, r.Asked, r.Given = nil, before[key].Asked, given(before[key])
 		for _, x := range before[key].Assignments {
 			r.Current = append(r.Current, x.Address)
 		}
@@ -374,7 +389,10 @@ func (w *world) restart(s *source) {
 		w.decide(w.requests[key])
 	}
 	w.settle()
-	if !edit {
+	switch {
+	case poolEdit && !edit:
+		w.checkLost(before)
+	case !edit:
 		w.checkRestart(before)
 	}
 }
@@ -451,6 +469,7 @@ func describe(r Request) string {
 		option{"labels", r.Labels, r.Labels != nil},
 		option{"hold", true, r.Hold},
 		option{"and shows", r.Current, len(r.Current) > 0},
+		option{"as given", true, r.Given && len(r.Current) > 0},
 	)
 }
 

@@ -35,6 +35,9 @@ func (w *world) decide(r Request) Decision {
 	w.same("what pool "+of+" asked for", got.Asked, want.Asked)
 	w.same("what "+of+" gives up for", got.GivenUp, want.GivenUp)
 	w.same("what "+of+" does not adopt", notAdopted(got.NotAdopted), notAdopted(want.NotAdopted))
+	for _, n := range want.NotAdopted {
+		w.same("if "+of+" lost "+n.Address.String(), lost(got, n.Address), lost(want, n.Address))
+	}
 	w.same("what "+of+" does not share any more", notAdopted(got.LeftShare), notAdopted(want.LeftShare))
 	for _, x := range got.Refusals {
 		if x.Message == "" {
@@ -112,6 +115,7 @@ func (w *world) checkLoss(r Request, d Decision) {
 		})
 		switch {
 		case slices.ContainsFunc(d.Assignments, func(y Assignment) bool { return y.Address == x.Address }):
+		case lost(d, x.Address) && x.Pool != "" && !w.listed[x.Address]: // its pool went while nobody decided
 		case !slices.Contains(r.Families, f): // it does not list the family any more
 		case clashes: // it cannot share it any more
 		case has >= max(len(asked), 1): // it has something else instead
@@ -146,6 +150,27 @@ func (w *world) checkRestart(before map[lb.Key]Decision) {
 			w.fail("%s had %v, and has %v since a restart", key, d.Assignments, now)
 		}
 	}
+}
+
+// checkLost looks if anybody keeps what it was given and no pool holds, since a pool was edited before a restart.
+func (w *world) checkLost(before map[lb.Key]Decision) {
+	for key, d := range before {
+		for _, x := range w.shown[key].Assignments {
+			if given(d) && x.Pool == "" && len(w.pools) > 0 {
+				w.fail("%s keeps %s, which no pool holds any more", key, x.Address)
+			}
+		}
+	}
+}
+
+// given tells whether all that a Service has is of pools: of a mere address in a status nobody knows whose it was.
+func given(d Decision) bool {
+	return !slices.ContainsFunc(d.Assignments, func(x Assignment) bool { return x.Pool == "" })
+}
+
+// lost tells whether a Service is told that an address left it with its pool.
+func lost(d Decision, addr netip.Addr) bool {
+	return slices.ContainsFunc(d.NotAdopted, func(n NotAdopted) bool { return n.Address == addr && n.Reason == ReasonLost })
 }
 
 // checkState compares what there is to see, and holds it to what must be true by itself.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"github.com/fairlead-lb/fairlead/internal/allocator"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -15,6 +16,23 @@ const ControllerName = "fairlead-controller"
 // still. The API server notes for each field who changed it last; of that Trim keeps what is read here.
 func Inherited(svc *corev1.Service) bool {
 	return slices.ContainsFunc(svc.ManagedFields, writesIngress)
+}
+
+// TrimAuthors takes from a Service who wrote what of it, but for what Inherited reads.
+func TrimAuthors(svc *corev1.Service) {
+	i := slices.IndexFunc(svc.ManagedFields, writesIngress)
+	if i < 0 {
+		svc.ManagedFields = nil
+		return
+	}
+	svc.ManagedFields = []metav1.ManagedFieldsEntry{svc.ManagedFields[i]}
+}
+
+// Given tells whether the addresses in a Service's status are what Fairlead gave it. Another's are not, nor those that
+// no pool held when Fairlead came upon them.
+func Given(svc *corev1.Service) bool {
+	c := AssignedCondition(svc)
+	return c != nil && c.Reason != string(allocator.ReasonNotAdopted) && !Inherited(svc)
 }
 
 // writesIngress tells whether somebody else than the controller has written status.loadBalancer.ingress.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -215,17 +214,16 @@ func Trim(object any) (any, error) {
 	if err != nil {
 		return object, nil // a tombstone
 	}
-	managed := accessor.GetManagedFields()
-	accessor.SetManagedFields(nil)
 	accessor.SetOwnerReferences(nil)
 	if annotations := accessor.GetAnnotations(); annotations[corev1.LastAppliedConfigAnnotation] != "" {
 		delete(annotations, corev1.LastAppliedConfigAnnotation)
 	}
-	if svc, ok := object.(*corev1.Service); ok {
+	svc, ok := object.(*corev1.Service)
+	if !ok {
+		accessor.SetManagedFields(nil)
+	} else {
+		TrimAuthors(svc)
 		svc.Spec.SessionAffinityConfig = nil
-		if i := slices.IndexFunc(managed, writesIngress); i >= 0 {
-			svc.ManagedFields = []metav1.ManagedFieldsEntry{managed[i]}
-		}
 		if !needsSelector(svc) || SharingKey(svc) == "" {
 			svc.Spec.Selector = nil
 		}

@@ -183,6 +183,83 @@ func TestLoss(t *testing.T) {
 		w.expectEvents("web", append(told, "Warning NoPool: there is no IPAddressPool")...)
 	})
 
+	scenario(t, "a pool edited while no controller leads takes its addresses all the same", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200-192.0.2.209")
+		w.service("web")
+		_, stop := w.run()
+		stop()
+		w.pool("edge", "192.0.2.210-192.0.2.219")
+		_, stop = w.run()
+		defer stop()
+		w.expect("web", "192.0.2.210 Assigned: 192.0.2.210 from pool edge")
+		w.expectEvents("web", "Normal AddressAssigned: assigned 192.0.2.200 from pool edge",
+			"Warning AddressLost: no pool holds 192.0.2.200 any more", "Normal AddressAssigned: assigned 192.0.2.210 from pool edge")
+	})
+
+	scenario(t, "what a controller could not write any more the next one does", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200-192.0.2.209")
+		w.service("web")
+		_, stop := w.run()
+		w.refuse(func(string, string) error { return apierrors.NewInternalError(errors.New("etcd has no leader")) })
+		w.pool("edge", "192.0.2.210-192.0.2.219")
+		w.settle()
+		stop()
+		w.expect("web", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+		w.refuse(nil)
+		_, stop = w.run()
+		defer stop()
+		w.expect("web", "192.0.2.210 Assigned: 192.0.2.210 from pool edge")
+	})
+
+	scenario(t, "a pool that was deleted while no controller led gives back what it took", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200-192.0.2.201")
+		w.service("db")
+		w.age()
+		w.service("web")
+		_, stop := w.run()
+		stop()
+		w.deletePool("edge")
+		w.pool("other", "2001:db8::1")
+		_, stop = w.run()
+		defer stop()
+		w.expect("web", "NoAddressOfFamily: pool other: no IPv4 addresses")
+		w.delete("db")
+		w.pool("edge", "192.0.2.200-192.0.2.201")
+		w.settle()
+		w.expect("web", "192.0.2.201 Assigned: 192.0.2.201 from pool edge")
+	})
+
+	scenario(t, "while there is no pool at all after a restart nothing leaves", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200-192.0.2.201")
+		w.service("web")
+		_, stop := w.run()
+		stop()
+		w.deletePool("edge")
+		_, stop = w.run()
+		defer stop()
+		w.expect("web", "192.0.2.200 NotAdopted: the status has 192.0.2.200, which no pool holds: it is neither announced nor replaced; "+
+			"add it to a pool, or ask for another address")
+		w.pool("edge", "192.0.2.200-192.0.2.201")
+		w.settle()
+		w.expect("web", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+	})
+
+	scenario(t, "an address that another system has written since stays, and is no pool's", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200-192.0.2.209")
+		w.service("web")
+		_, stop := w.run()
+		stop()
+		w.edit("web", func(s *corev1.Service) {
+			showing("198.51.100.1")(s)
+			s.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "metallb", Subresource: "status", FieldsType: "FieldsV1",
+				FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:status":{"f:loadBalancer":{"f:ingress":{}}}}`)}}}
+		})
+		_, stop = w.run()
+		defer stop()
+		w.expect("web", "198.51.100.1 NotAdopted: the status has 198.51.100.1, which no pool holds: it is neither announced nor replaced; "+
+			"add it to a pool, or ask for another address")
+	})
+
 	scenario(t, "a pool under another name takes its addresses along, silently", func(t *testing.T, w *world) {
 		w.pool("edge", "192.0.2.200")
 		w.service("web")

@@ -81,7 +81,7 @@ func (t *term) readPools() {
 		if host, ok := t.aside[l.Address]; ok {
 			k.leave(l.Address, k8s.ReasonAddressConflict, host)
 		} else {
-			k.leave(l.Address, "AddressLost", l.Message)
+			k.leave(l.Address, string(allocator.ReasonLost), l.Message)
 		}
 	}
 	t.again(change.Again)

@@ -55,6 +55,7 @@ func (t *term) adopt() (services, adopted int) {
 	k8s.ByAge(ours)
 	for _, svc := range ours {
 		if request, _ := t.request(svc); len(request.Current) > 0 {
+			request.Given = k8s.Given(svc)
 			adopted += len(t.admit(svc, request).has)
 		}
 	}
@@ -79,6 +80,10 @@ func (t *term) admit(svc *corev1.Service, r allocator.Request) *known {
 	d := t.alloc.Decide(r)
 	k.has = d.Assignments
 	for _, n := range d.NotAdopted[:min(len(d.NotAdopted), mostFarewells)] {
+		if n.Reason == allocator.ReasonLost {
+			k.leave(n.Address, string(n.Reason), n.Message)
+			continue
+		}
 		k.leave(n.Address, string(allocator.ReasonNotAdopted), fmt.Sprintf("the status has %s, which cannot be kept: %s", n.Address, n.Message))
 	}
 	return k
@@ -133,7 +138,7 @@ func (t *term) decideService(key lb.Key) *job {
 	d := t.alloc.Decide(request)
 	t.again(d.Again)
 	for _, left := range d.LeftShare {
-		k.leave(left.Address, "AddressLost", fmt.Sprintf("%s cannot be shared any more: %s", left.Address, left.Message))
+		k.leave(left.Address, string(allocator.ReasonLost), fmt.Sprintf("%s cannot be shared any more: %s", left.Address, left.Message))
 	}
 	for _, r := range d.GivenUp {
 		t.tellGivenUp(r, key)

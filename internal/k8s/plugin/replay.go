@@ -61,6 +61,7 @@ func newReplay(s *Snapshot) *replay {
 		d := &decided{service: svc}
 		d.request, d.problems = k8s.Request(svc, s.Namespaces[svc.Namespace])
 		hold := d.request
+		hold.Given = k8s.Given(svc)
 		if hold.Hold = true; len(d.problems) > 0 {
 			hold.Addresses = hold.Current // what it has stays until they are resolved
 		}
