@@ -87,6 +87,9 @@ type Request struct {
 	Pool string
 	// Sharing says whom it may share its addresses with.
 	Sharing lb.Sharing
+	// KeyUnknown is true if the key of Sharing, which is empty then, cannot be read: on Hold, the Service keeps to the one
+	// that it had, and where it adopts what it was given, to the one of who has that too, if it can share with it.
+	KeyUnknown bool
 	// Labels of the Service and of its namespace, which pools select by.
 	Labels, NamespaceLabels map[string]string
 	// Hold has the Service keep what it has, or adopt what its status shows, and gives it nothing new: for a
@@ -476,6 +479,10 @@ func (a *Allocator) remove(key lb.Key, retains func(*pool) (time.Time, bool)) (a
 // editor put before it. What it was given and no pool holds any more is lost, as in rehome; but not while there is no
 // pool at all: then they have still to come, as in an installation that is made anew, and in a migration.
 func (a *Allocator) adopt(r Request, s *service, woken *wakes) (not []NotAdopted) {
+	if r.KeyUnknown && r.Given {
+		r.Sharing = a.sharingAsBefore(r)
+		s.sharing = r.Sharing
+	}
 	places, _ := placesOf(r)
 	var room [2]int
 	for _, p := range places {

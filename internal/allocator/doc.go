@@ -48,7 +48,8 @@
 // a backup. It keeps those that can be its own. One that no pool holds stays in its place, is reported, and
 // is neither served nor replaced until a pool holds it or the Service asks for something else; but one that
 // it is known to have been given is lost, as its pool was edited while nobody decided; unless there is no pool
-// at all, since all have still to come then.
+// at all, since all have still to come then. Whoever is on Hold adopts after the others, so that nobody else
+// loses by what it asks for.
 //
 // # Waiting
 //

@@ -166,6 +166,20 @@ func (a *Allocator) share(r Request, s *service, woken *wakes) (left []NotAdopte
 	return left
 }
 
+// sharingAsBefore returns what a Service shared by when it was given what it shows, as far as those tell who have that too.
+func (a *Allocator) sharingAsBefore(r Request) lb.Sharing {
+	for _, addr := range r.Current {
+		if h := a.holding(addr); h != nil {
+			then := r.Sharing
+			then.Key, then.Backends = h.holders[0].sharing.Key, h.holders[0].sharing.Backends
+			if a.clash(addr, r.Service, then) == "" {
+				return then
+			}
+		}
+	}
+	return r.Sharing
+}
+
 func equalSharing(x, y lb.Sharing) bool {
 	return x.Key == y.Key && x.Backends == y.Backends && slices.Equal(x.Ports, y.Ports)
 }

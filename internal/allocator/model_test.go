@@ -136,6 +136,9 @@ func (*model) placesOf(r Request) (places []modelPlace) {
 
 // adopt makes those of the addresses that a Service shows its own that can be: as many as it has places.
 func (m *model) adopt(s *modelService, r Request, places []modelPlace) (not []NotAdopted) {
+	if r.KeyUnknown && r.Given {
+		m.guessKey(s, r)
+	}
 	var can []netip.Addr
 	for i, addr := range r.Current {
 		switch {
@@ -178,6 +181,21 @@ func (m *model) adopt(s *modelService, r Request, places []modelPlace) (not []No
 		m.get(s, addr, of.Name, r.Asked)
 	}
 	return not
+}
+
+// guessKey has a Service share by the key of those who have what it shows.
+func (m *model) guessKey(s *modelService, r Request) {
+	before := s.sharing
+	for _, addr := range r.Current {
+		for _, other := range m.others(r.Service, addr) {
+			o := m.services[other].sharing
+			s.sharing.Key, s.sharing.Backends = o.Key, o.Backends
+			if m.shares(r.Service, addr) {
+				return
+			}
+			s.sharing = before
+		}
+	}
 }
 
 func (m *model) get(s *modelService, addr netip.Addr, pool, asked string) {

@@ -133,6 +133,10 @@ var specification = []struct{ name, script string }{
 	{"believes no status that is edited while it knows better", "pool a .1-.9; x; x shows=.7 => x .1@a"},
 	{"changes nothing by a restart", "pool a .1-.9 ::1; x 46 prefer; y key=k port=80; z key=k port=81; w ip=.7,.5; v ip=.7; restart => " +
 		"v? AddressInUse, w .7@a .5@a, x .1@a ::1@a, y .2@a, z .2@a"},
+	{"leaves who shares with one whose key cannot be read alone, over a restart", "pool a .1-.9; x key=k port=80; y key=k port=81; " +
+		"x port=80 unreadable; restart => x? .1@a, y .1@a; z key=k port=82; w key=k port=80 => w .2@a, x? .1@a, y .1@a, z .1@a"},
+	{"takes it from the one whose key cannot be read, if they have a port in common by then", "pool a .1-.9; x key=k port=80; y key=k port=81; " +
+		"x port=80 unreadable; meanwhile y key=k port=80; restart => x?, y .1@a"},
 	{"gives nothing new to who is on hold, and takes nothing", "pool a .1-.9 ::1; x hold; y; y 46 hold => x?, y? .1@a; x => x .2@a, y? .1@a"},
 }
 
@@ -248,6 +252,7 @@ func (s *script) do(words []string) {
 		s.subject, s.away = s.start(), false
 		s.SetPools(s.pools)
 		keys := slices.SortedFunc(maps.Keys(s.requests), byName)
+		slices.SortStableFunc(keys, func(x, y lb.Key) int { return onHold(s.requests[x]) - onHold(s.requests[y]) })
 		for _, k := range keys {
 			r := s.requests[k]
 			r.Hold, r.Current, r.Asked, r.Given = true, nil, s.last[k].Asked, given(s.last[k])
@@ -263,6 +268,14 @@ func (s *script) do(words []string) {
 		s.requests[r.Service] = r
 		s.settle([]lb.Key{r.Service})
 	}
+}
+
+// onHold is 1 for who adopts after the others what it shows, so that nobody else loses by what it asks for.
+func onHold(r Request) int {
+	if r.Hold {
+		return 1
+	}
+	return 0
 }
 
 // change tells of the pools.
@@ -357,6 +370,8 @@ func (s *script) request(words []string) Request {
 			r.NamespaceLabels = map[string]string{k: v}
 		case "hold":
 			r.Hold = true
+		case "unreadable": // the sharing key
+			r.Hold, r.KeyUnknown = true, true
 		default:
 			s.t.Fatalf("what is %q?", word)
 		}

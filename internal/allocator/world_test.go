@@ -310,6 +310,10 @@ func ask(r *Request, s *source) {
 		r.Labels = []map[string]string{nil, {"app": "web"}, {"app": "db"}}[s.n(3)]
 	case 15:
 		r.Hold = s.oneOf(3)
+		r.KeyUnknown = r.Hold && s.oneOf(2)
+	}
+	if r.KeyUnknown {
+		r.Sharing.Key, r.Sharing.Backends = "", ""
 	}
 }
 
@@ -346,10 +350,7 @@ func (w *world) restart(s *source) {
 	order := slices.SortedFunc(maps.Keys(w.requests), byName)
 	random := rand.New(rand.NewPCG(uint64(s.n(256)), 0))
 	random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-	// Open: who asks for what cannot be followed comes last, so that nobody else loses by what it changed meanwhile.
-	slices.SortStableFunc(order, func(x, y lb.Key) int {
-		return map[bool]int{true: 1}[w.requests[x].Hold] - map[bool]int{true: 1}[w.requests[y].Hold]
-	})
+	slices.SortStableFunc(order, func(x, y lb.Key) int { return onHold(w.requests[x]) - onHold(w.requests[y]) })
 	var retained []Retained
 	for _, p := range w.pools {
 		retained = append(retained, w.real.Retained(p.Name)...)
@@ -468,6 +469,7 @@ func describe(r Request) string {
 		option{"sharing", r.Sharing, r.Sharing.Key != ""},
 		option{"labels", r.Labels, r.Labels != nil},
 		option{"hold", true, r.Hold},
+		option{"key unknown", true, r.KeyUnknown},
 		option{"and shows", r.Current, len(r.Current) > 0},
 		option{"as given", true, r.Given && len(r.Current) > 0},
 	)

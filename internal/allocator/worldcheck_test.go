@@ -27,6 +27,9 @@ func (w *world) decide(r Request) Decision {
 	}
 	w.sharing[r.Service] = sharing
 	got, want := w.real.Decide(r), w.model.Decide(r)
+	if !known && r.KeyUnknown {
+		w.sharing[r.Service] = w.model.services[r.Service].sharing
+	}
 	w.printf("  %s has %v %v%s", r.Service, got.Assignments, reasons(got), map[bool]string{false: " and waits"}[got.Satisfied])
 	of := r.Service.String()
 	w.same("what "+of+" has", got.Assignments, want.Assignments)

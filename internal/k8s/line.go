@@ -25,12 +25,26 @@ func poolRequested(svc *corev1.Service) (pool string, ours bool) {
 	return "", AssignedCondition(svc) != nil
 }
 
-// ByAge sorts Services, the oldest first: the order in which they adopt what their statuses show.
+// ByAge sorts Services, the oldest first.
 func ByAge(services []*corev1.Service) {
 	slices.SortFunc(services, func(x, y *corev1.Service) int {
 		return cmp.Or(x.CreationTimestamp.Compare(y.CreationTimestamp.Time),
 			cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name))
 	})
+}
+
+// Adopting returns Services, given by age, in the order in which they adopt what their statuses show: the oldest first,
+// and those whose requests cannot be followed last.
+func Adopting(services []*corev1.Service) (order []*corev1.Service) {
+	var last []*corev1.Service
+	for _, svc := range services {
+		if _, problems := Request(svc, nil); len(problems) > 0 {
+			last = append(last, svc)
+		} else {
+			order = append(order, svc)
+		}
+	}
+	return append(order, last...)
 }
 
 // InLine returns Services, given by age, in the order in which to decide them when all have adopted what they

@@ -93,7 +93,7 @@ func Request(svc *corev1.Service, namespaceLabels map[string]string) (allocator.
 	note(problem)
 	r.Sharing = sharing(svc, key)
 	if problem != nil { // whoever shares with it must go on to keep off its ports
-		r.Sharing.Ports = portsOf(svc)
+		r.Sharing.Ports, r.KeyUnknown = portsOf(svc), true
 	}
 	r.Pool, _, problem = poolMeaning.read(svc.Annotations)
 	note(problem)

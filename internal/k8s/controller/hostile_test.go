@@ -29,6 +29,52 @@ func ports(numbers ...int32) func(*corev1.Service) {
 	}
 }
 
+// Of two that share an address one comes to have a key that cannot be read. It keeps to the key that it had, and a restart
+// changes nothing for either.
+func TestUnreadableSharingKey(t *testing.T) {
+	const key, alias, other = k8s.AnnotationSharing, "metallb.io/allow-shared-ip", "metallb.universe.tf/allow-shared-ip"
+	const says = "192.0.2.200 InvalidSharingKey: fairlead.dev/allow-shared-ip is empty; give a key, or remove it; it has 192.0.2.200 from pool edge"
+	for name, order := range map[string][]string{"the older": {"web", "mail"}, "the younger": {"mail", "web"}} {
+		start := func(w *world) {
+			w.pool("edge", "192.0.2.200-192.0.2.209")
+			for _, service := range order {
+				w.service(service, annotate(key, "k"), ports(map[string]int32{"web": 80, "mail": 25}[service]))
+				w.age()
+			}
+		}
+		both := func(w *world, says string) {
+			w.t.Helper()
+			w.expect("web", says)
+			w.expect("mail", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+		}
+		scenario(t, name+" has an empty one", func(t *testing.T, w *world) {
+			start(w)
+			_, stop := w.run()
+			w.edit("web", annotate(key, ""))
+			w.settle()
+			both(w, says)
+			stop()
+			_, stop = w.run()
+			defer stop()
+			both(w, says)
+			w.edit("web", annotate(key, "k"))
+			w.settle()
+			both(w, "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+		})
+		scenario(t, name+" has two that contradict each other", func(t *testing.T, w *world) {
+			start(w)
+			_, stop := w.run()
+			w.edit("web", func(s *corev1.Service) { s.Annotations = map[string]string{alias: "k", other: "l"} })
+			w.settle()
+			before := w.says("web")
+			stop()
+			_, stop = w.run()
+			defer stop()
+			both(w, before)
+		})
+	}
+}
+
 func TestHostile(t *testing.T) {
 	scenario(t, "another that writes the status too does not make for a flood", func(t *testing.T, w *world) {
 		w.pool("edge", "192.0.2.200-192.0.2.209")

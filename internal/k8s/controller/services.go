@@ -53,7 +53,7 @@ func (t *term) adopt() (services, adopted int) {
 	all, _ := t.serviceLister.List(labels.Everything()) // a lister's List does not fail
 	ours := slices.DeleteFunc(slices.Clone(all), func(svc *corev1.Service) bool { return !k8s.Ours(svc, t.LoadBalancerClass) })
 	k8s.ByAge(ours)
-	for _, svc := range ours {
+	for _, svc := range k8s.Adopting(ours) {
 		if request, _ := t.request(svc); len(request.Current) > 0 {
 			request.Given = k8s.Given(svc)
 			adopted += len(t.admit(svc, request).has)

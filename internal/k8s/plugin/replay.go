@@ -57,7 +57,11 @@ func (d *decided) holding(addr netip.Addr) (allocator.Assignment, bool) {
 func newReplay(s *Snapshot) *replay {
 	r := &replay{alloc: allocator.New(), decided: map[lb.Key]*decided{}}
 	r.alloc.SetPools(poolValues(s.Pools))
-	for _, svc := range s.ours() {
+	ours := s.ours()
+	for _, svc := range ours {
+		r.order = append(r.order, k8s.Key(svc))
+	}
+	for _, svc := range k8s.Adopting(ours) {
 		d := &decided{service: svc}
 		d.request, d.problems = k8s.Request(svc, s.Namespaces[svc.Namespace])
 		hold := d.request
@@ -66,9 +70,7 @@ func newReplay(s *Snapshot) *replay {
 			hold.Addresses = hold.Current // what it has stays until they are resolved
 		}
 		d.Decision = r.alloc.Decide(hold)
-		key := d.request.Service
-		r.order = append(r.order, key)
-		r.decided[key] = d
+		r.decided[d.request.Service] = d
 	}
 	r.alloc.Retain(retained(s))
 	r.setPools(s.Pools, s.Speakers)

@@ -245,8 +245,7 @@ func all[T, L runtime.Object](ctx context.Context, kind string, page func(contex
 	return objects, trouble(kind, err)
 }
 
-// ours returns the Services that are Fairlead's, the oldest first, in the order in which the controller
-// lets them adopt what they show.
+// ours returns the Services that are Fairlead's, the oldest first.
 func (s *Snapshot) ours() []*corev1.Service {
 	var list []*corev1.Service
 	for _, svc := range s.Services {
