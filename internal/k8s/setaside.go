@@ -18,18 +18,60 @@ const ReasonAddressConflict = "AddressConflict"
 
 // InUse returns the addresses that speakers found in use by foreign hosts before they were announced, and of
 // each by whom, in words. What cannot be read is left out; of several speakers the first by name counts.
-func InUse(speakers []*v1alpha1.Speaker) map[netip.Addr]string {
+//
+// What is found in use is announced by nobody. So it is not believed of an address that another node answers for: a
+// speaker that lies could take it from its Services. Answering are the speakers whose word that is; should they say
+// otherwise, all is to be looked at again.
+func InUse(speakers []*v1alpha1.Speaker) (inUse map[netip.Addr]string, answering map[string]bool) {
 	byName := slices.SortedFunc(slices.Values(speakers), func(x, y *v1alpha1.Speaker) int { return cmp.Compare(x.Name, y.Name) })
-	inUse := map[netip.Addr]string{}
+	inUse, answering = map[netip.Addr]string{}, map[string]bool{}
+	answers := answersFor(byName)
 	for _, s := range byName {
 		for _, c := range Detected(s) {
 			address, err := lb.ParseAddr(c.Address)
-			if _, known := inUse[address]; err == nil && !known {
+			others := slices.DeleteFunc(slices.Clone(answers[address]), func(name string) bool { return name == s.Name })
+			for _, name := range others {
+				answering[name] = true
+			}
+			if _, known := inUse[address]; err == nil && !known && len(others) == 0 {
 				inUse[address] = fmt.Sprintf("%s is in use by %s (seen by %s on %s)", address, c.HardwareAddress, s.Name, c.Interface)
 			}
 		}
 	}
-	return inUse
+	return inUse, answering
+}
+
+// answersFor returns which speakers answer for the addresses that one of them found in use.
+func answersFor(speakers []*v1alpha1.Speaker) map[netip.Addr][]string {
+	answers := map[netip.Addr][]string{}
+	for _, s := range speakers {
+		for _, c := range Detected(s) {
+			if address, err := lb.ParseAddr(c.Address); err == nil {
+				answers[address] = nil
+			}
+		}
+	}
+	if len(answers) == 0 { // as a rule
+		return nil
+	}
+	for _, s := range speakers {
+		for _, a := range Answers(s) {
+			address, err := lb.ParseAddr(a.Address)
+			if names, asked := answers[address]; err == nil && asked {
+				answers[address] = append(names, s.Name)
+			}
+		}
+	}
+	return answers
+}
+
+// Answers are the addresses that a speaker says its node answers for, as their owner or in its place; none if it does
+// not run.
+func Answers(s *v1alpha1.Speaker) []v1alpha1.Layer2Address {
+	if s.Status.Layer2 == nil || !Runs(s) {
+		return nil
+	}
+	return s.Status.Layer2.Addresses
 }
 
 // Detected are the conflicts of a speaker that it found before it announced the address. Others are none to

@@ -26,6 +26,14 @@ func detected(address string) v1alpha1.AddressConflict {
 	return v1alpha1.AddressConflict{Address: address, HardwareAddress: "02:00:00:00:00:09", Interface: "eth0", Detected: true}
 }
 
+// answering is a speaker that runs, if ready, and answers for an address.
+func answering(name, address, of string, ready metav1.ConditionStatus) *v1alpha1.Speaker {
+	s := speakerWith(name)
+	s.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: ready, Reason: map[bool]string{true: "Running", false: "Stopped"}[ready == metav1.ConditionTrue]}}
+	s.Status.Layer2.Addresses = append(s.Status.Layer2.Addresses, v1alpha1.Layer2Address{Address: address, For: of})
+	return s
+}
+
 func TestInUse(t *testing.T) {
 	const seven = "192.0.2.7 is in use by 02:00:00:00:00:09 (seen by node%d on eth0)"
 	beside := detected("192.0.2.7")
@@ -41,12 +49,22 @@ func TestInUse(t *testing.T) {
 			[]*v1alpha1.Speaker{speakerWith("node2", detected("192.0.2.7")), speakerWith("node1", detected("192.0.2.7"))},
 			"map[192.0.2.7:" + fmt.Sprintf(seven, 1) + "]"},
 		{"one that the node answers for stays its Service's", []*v1alpha1.Speaker{speakerWith("node1", beside)}, "map[]"},
+		{"one that another node answers for stays its Service's, whoever says that it is in use",
+			[]*v1alpha1.Speaker{speakerWith("node1", detected("192.0.2.7"), detected("2001:db8::7")),
+				answering("node2", "192.0.2.7", "", metav1.ConditionTrue), answering("node3", "2001:DB8:0::7", "node4", metav1.ConditionTrue)}, "map[]"},
+		{"one whose owner does not run any more", []*v1alpha1.Speaker{speakerWith("node1", detected("192.0.2.7")),
+			answering("node2", "192.0.2.7", "", metav1.ConditionFalse)}, "map[192.0.2.7:" + fmt.Sprintf(seven, 1) + "]"},
+		{"one that none but the node itself answers for", []*v1alpha1.Speaker{func() *v1alpha1.Speaker {
+			s := answering("node1", "192.0.2.7", "", metav1.ConditionTrue)
+			s.Status.Layer2.Conflicts = []v1alpha1.AddressConflict{detected("192.0.2.7")}
+			return s
+		}()}, "map[192.0.2.7:" + fmt.Sprintf(seven, 1) + "]"},
 		{"another form of an address", []*v1alpha1.Speaker{speakerWith("node1", detected("2001:DB8:0::7"))},
 			"map[2001:db8::7:2001:db8::7 is in use by 02:00:00:00:00:09 (seen by node1 on eth0)]"},
 		{"what is no address", []*v1alpha1.Speaker{speakerWith("node1", detected(""), detected("192.0.2"), detected("::ffff:192.0.2.7"))}, "map[]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := fmt.Sprint(InUse(tt.speakers)); got != tt.want {
+			if got, _ := InUse(tt.speakers); fmt.Sprint(got) != tt.want {
 				t.Errorf("%s, want %s", got, tt.want)
 			}
 			for i, s := range tt.speakers {
@@ -58,7 +76,7 @@ func TestInUse(t *testing.T) {
 					t.Errorf("trimmed %+v", trimmed)
 				}
 			}
-			if got := fmt.Sprint(InUse(tt.speakers)); got != tt.want {
+			if got, _ := InUse(tt.speakers); fmt.Sprint(got) != tt.want {
 				t.Errorf("trimmed: %s, want %s", got, tt.want)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync/atomic"
 
 	"github.com/fairlead-lb/fairlead/api/v1alpha1"
@@ -262,7 +263,7 @@ func nodeOf(object any) *corev1.Node {
 }
 
 // speakerChanged has the pools read anew if other addresses are in use by foreign hosts than before, and the
-// sessions if something is new of them.
+// Speaker if something is new of its sessions, or of what its node answers for.
 func (c *Controller) speakerChanged(before, now any) {
 	speaker := func(object any) *v1alpha1.Speaker {
 		if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
@@ -278,7 +279,8 @@ func (c *Controller) speakerChanged(before, now any) {
 	if !equality.Semantic.DeepEqual(k8s.Detected(was), k8s.Detected(is)) {
 		c.enqueue(allPools)
 	}
-	if was.Name != is.Name || !readSpeaker(was).equal(readSpeaker(is)) {
+	answers := func(x, y v1alpha1.Layer2Address) bool { return x.Address == y.Address }
+	if was.Name != is.Name || !readSpeaker(was).equal(readSpeaker(is)) || !slices.EqualFunc(k8s.Answers(was), k8s.Answers(is), answers) {
 		c.enqueue(item{speakerReport, lb.Key{Name: cmp.Or(is.Name, was.Name)}})
 	}
 }

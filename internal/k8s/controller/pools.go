@@ -90,14 +90,16 @@ func (t *term) readPools() {
 	}
 }
 
-// inUse are the addresses that foreign hosts use, and by whom; none before the Services have adopted what they
+// inUse takes note of the addresses that foreign hosts use, and by whom; none before the Services have adopted what they
 // show.
 func (t *term) inUse() map[netip.Addr]string {
 	if !t.adopted {
 		return nil
 	}
 	speakers, _ := t.speakerLister.List(labels.Everything()) // a lister's List does not fail
-	return k8s.InUse(speakers)
+	inUse, answering := k8s.InUse(speakers)
+	t.answering = answering
+	return inUse
 }
 
 // schedulePools has a look taken at the pools whose usage changed.

@@ -24,7 +24,7 @@ const (
 	configSet                 // an advertisement, peer, profile or Community has come, gone, or changed
 	nodeLabels                // a node has come, gone, or has other labels
 	uninstall                 // the namespace that Fairlead lives in is being deleted
-	speakerReport             // a speaker has come, gone, or says other things of its sessions
+	speakerReport             // a speaker has come, gone, or says other things of its sessions or addresses
 	// What the status of one of these should say may have changed.
 	l2Advertisement
 	bgpAdvertisement

@@ -87,6 +87,9 @@ func (t *term) readSpeaker(name string) {
 		s = nil
 	}
 	t.schedulePeers(t.network.setSpeaker(name, s))
+	if t.answering[name] {
+		t.work.Add(allPools)
+	}
 }
 
 func (t *term) schedulePeers(names []string) {

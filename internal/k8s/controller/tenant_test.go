@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fairlead-lb/fairlead/api/v1alpha1"
 	"github.com/fairlead-lb/fairlead/internal/k8s"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Who may make Services, and nothing else.
@@ -67,5 +69,52 @@ func TestTenant(t *testing.T) {
 		if len(showsOf(w, "web")) != 1 {
 			t.Error(w.says("web"))
 		}
+	})
+}
+
+// Who may write the Speaker object of one node, and nothing else.
+func TestLyingSpeaker(t *testing.T) {
+	answers := func(w *world, ready metav1.ConditionStatus, reason string) {
+		w.must(w.speaker("node2", func(s *v1alpha1.SpeakerStatus) {
+			s.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: ready, Reason: reason}}
+			s.Layer2 = &v1alpha1.Layer2Status{Owned: 1, Addresses: []v1alpha1.Layer2Address{{Address: "192.0.2.200"}}}
+		}))
+	}
+	lie := func(w *world) {
+		w.must(w.speaker("node1", func(s *v1alpha1.SpeakerStatus) {
+			s.Layer2 = &v1alpha1.Layer2Status{Conflicts: []v1alpha1.AddressConflict{
+				{Address: "192.0.2.200", HardwareAddress: "02:00:00:00:00:09", Interface: "eth0", Detected: true}}}
+		}))
+	}
+	start := func(w *world) (stop func()) {
+		w.pool("edge", "192.0.2.200-192.0.2.209")
+		w.detectConflicts("edge")
+		w.service("web")
+		_, stop = w.run()
+		return stop
+	}
+
+	scenario(t, "takes no address from a Service that another node answers for", func(t *testing.T, w *world) {
+		stop := start(w)
+		answers(w, metav1.ConditionTrue, "Running")
+		w.settle()
+		lie(w)
+		w.settle()
+		w.expect("web", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+		stop()
+		_, stop = w.run()
+		defer stop()
+		w.expect("web", "192.0.2.200 Assigned: 192.0.2.200 from pool edge")
+	})
+
+	scenario(t, "is believed once no other node answers", func(t *testing.T, w *world) {
+		defer start(w)()
+		answers(w, metav1.ConditionTrue, "Running")
+		w.settle()
+		lie(w)
+		w.settle()
+		answers(w, metav1.ConditionFalse, "Lost")
+		w.settle()
+		w.expect("web", "192.0.2.201 Assigned: 192.0.2.201 from pool edge")
 	})
 }

@@ -29,6 +29,8 @@ type term struct {
 	// Nothing is before all Services have adopted what they show: one would keep such an address in its status.
 	aside   map[netip.Addr]string
 	adopted bool
+	// answering are the speakers without whose word some address would be set aside.
+	answering map[string]bool
 	// selecting is true if a pool selects namespaces by their labels.
 	selecting bool
 	// early are, by namespace, Services that were seen before their namespace was.

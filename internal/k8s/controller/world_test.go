@@ -164,6 +164,15 @@ func (w *world) pool(name string, addresses ...v1alpha1.AddressRange) {
 	w.must(w.fairlead.Tracker().Create(poolsGVR, pool, ""))
 }
 
+// detectConflicts sets conflictDetection of a pool.
+func (w *world) detectConflicts(name string) {
+	w.t.Helper()
+	pool := w.getPool(name).DeepCopy()
+	pool.Spec.ConflictDetection, pool.ResourceVersion = true, w.next()
+	pool.Generation++
+	w.must(w.fairlead.Tracker().Update(poolsGVR, pool, ""))
+}
+
 func (w *world) deletePool(name string) {
 	w.t.Helper()
 	w.must(w.fairlead.Tracker().Delete(poolsGVR, "", name))

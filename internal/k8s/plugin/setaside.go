@@ -45,7 +45,8 @@ func (x aside) more(pool string, f lb.Family) string {
 // setPools replaces the pools as the controller does: without the addresses at which speakers found foreign hosts.
 // The Services that had one of these have it no more.
 func (r *replay) setPools(objects []*v1alpha1.IPAddressPool, speakers []*v1alpha1.Speaker) allocator.PoolChange {
-	pools, inUse, detects := poolValues(objects), k8s.InUse(speakers), map[string]bool{}
+	pools, detects := poolValues(objects), map[string]bool{}
+	inUse, _ := k8s.InUse(speakers)
 	for _, o := range objects {
 		detects[o.Name] = o.Spec.ConflictDetection
 	}
