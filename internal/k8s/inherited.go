@@ -35,6 +35,19 @@ func Given(svc *corev1.Service) bool {
 	return c != nil && c.Reason != string(allocator.ReasonNotAdopted) && !Inherited(svc)
 }
 
+// LeftBehind returns the Services that were left behind, in the order in which they adopt what they show.
+func LeftBehind(services []*corev1.Service, class string) []*corev1.Service {
+	left := slices.DeleteFunc(slices.Clone(services), func(svc *corev1.Service) bool { return !WasLeftBehind(svc, class) })
+	ByAge(left)
+	return Adopting(left)
+}
+
+// WasLeftBehind tells whether a Service that is not ours shows addresses that Fairlead gave it: it was ours before
+// --load-balancer-class was changed, and may be again.
+func WasLeftBehind(svc *corev1.Service, class string) bool {
+	return svc.Spec.Type == corev1.ServiceTypeLoadBalancer && !Ours(svc, class) && len(svc.Status.LoadBalancer.Ingress) > 0 && Given(svc)
+}
+
 // writesIngress tells whether somebody else than the controller has written status.loadBalancer.ingress.
 func writesIngress(m metav1.ManagedFieldsEntry) bool {
 	return m.Manager != ControllerName && m.Subresource == "status" && m.FieldsV1 != nil && bytes.Contains(m.FieldsV1.Raw, []byte(`"f:ingress"`))

@@ -162,6 +162,86 @@ func TestServices(t *testing.T) {
 	})
 }
 
+// Another --load-balancer-class than before: what Services of the former class were given is in their statuses still.
+func TestClassChanged(t *testing.T) {
+	internal := "example.com/internal"
+	serving := func(c *Config) { c.LoadBalancerClass = internal }
+	classed := func(s *corev1.Service) { s.Spec.LoadBalancerClass = &internal }
+	start := func(w *world) {
+		w.pool("edge", "192.0.2.200-192.0.2.201")
+		w.service("db")
+		_, stop := w.run()
+		stop()
+	}
+	const db = "192.0.2.200 Assigned: 192.0.2.200 from pool edge"
+
+	scenario(t, "nobody gets what one of the former class has, and that one has it when its class is served again", func(t *testing.T, w *world) {
+		start(w)
+		_, stop := w.run(serving)
+		w.service("web", classed)
+		w.service("asks", classed, asking("192.0.2.200"))
+		w.settle()
+		w.expect("web", "192.0.2.201 Assigned: 192.0.2.201 from pool edge")
+		w.expect("asks", "AddressInUse: the requested address 192.0.2.200 is in use by Service default/db")
+		w.expect("db", db)
+		if v4 := w.getPool("edge").Status.IPv4; v4 == nil || v4.Assigned != 2 {
+			t.Errorf("pool edge has %+v assigned", v4)
+		}
+		stop()
+		_, stop = w.run()
+		defer stop()
+		w.expect("db", db)
+		w.expectEvents("db", "Normal AddressAssigned: assigned 192.0.2.200 from pool edge")
+	})
+
+	scenario(t, "it is given out when the one of the former class is gone", func(t *testing.T, w *world) {
+		start(w)
+		_, stop := w.run(serving)
+		defer stop()
+		w.service("asks", classed, asking("192.0.2.200"))
+		w.settle()
+		w.expect("asks", "AddressInUse: the requested address 192.0.2.200 is in use by Service default/db")
+		w.delete("db")
+		w.settle()
+		w.expect("asks", db)
+	})
+
+	scenario(t, "it is given out when another load balancer has given that one another", func(t *testing.T, w *world) {
+		start(w)
+		_, stop := w.run(serving)
+		defer stop()
+		w.edit("db", showing("198.51.100.1"))
+		w.service("web", classed)
+		w.settle()
+		w.expect("web", db)
+	})
+
+	scenario(t, "it stays that one's over an edit of the pool", func(t *testing.T, w *world) {
+		start(w)
+		_, stop := w.run(serving)
+		defer stop()
+		w.pool("edge", "192.0.2.201")
+		w.settle()
+		w.pool("edge", "192.0.2.200-192.0.2.201")
+		w.settle()
+		w.service("web", classed)
+		w.settle()
+		w.expect("web", "192.0.2.201 Assigned: 192.0.2.201 from pool edge")
+	})
+
+	scenario(t, "who had got it before both were known keeps it", func(t *testing.T, w *world) {
+		w.pool("edge", "192.0.2.200-192.0.2.201")
+		w.service("db")
+		w.service("web", classed, showing("192.0.2.200"))
+		_, stop := w.run()
+		stop()
+		w.expect("db", db)
+		_, stop = w.run(serving)
+		defer stop()
+		w.expect("web", db)
+	})
+}
+
 func TestLoss(t *testing.T) {
 	scenario(t, "the event is there before the address goes", func(t *testing.T, w *world) {
 		w.pool("edge", "192.0.2.200")

@@ -59,6 +59,12 @@ func (t *term) adopt() (services, adopted int) {
 			adopted += len(t.admit(svc, request).has)
 		}
 	}
+	for _, svc := range k8s.LeftBehind(all, t.LoadBalancerClass) {
+		t.heed(k8s.Key(svc), svc)
+	}
+	if n := len(t.leftBehind); n > 0 {
+		t.Log.Warn("Services of another class keep in their status what Fairlead gave them, and nobody else gets it", "services", n, "class", t.LoadBalancerClass)
+	}
 	pools, _ := t.poolLister.List(labels.Everything())
 	for _, pool := range pools {
 		t.alloc.Retain(k8s.Retained(pool, time.Now()))
@@ -67,6 +73,22 @@ func (t *term) adopt() (services, adopted int) {
 		t.work.Add(item{service, k8s.Key(svc)})
 	}
 	return len(ours), adopted
+}
+
+// heed has a Service that was left behind, nil if it is gone, keep what we gave it, as long as it shows that. It is not
+// for us to clear: another Fairlead may serve that class, and with the former --load-balancer-class it is ours again.
+func (t *term) heed(key lb.Key, svc *corev1.Service) {
+	if t.leftBehind[key] {
+		t.again(t.alloc.Forget(key))
+		delete(t.leftBehind, key)
+	}
+	if svc == nil || !k8s.WasLeftBehind(svc, t.LoadBalancerClass) {
+		return
+	}
+	request, _ := t.request(svc)
+	request.Hold, request.Addresses = true, request.Current
+	t.again(t.alloc.Decide(request).Again)
+	t.leftBehind[key] = true
 }
 
 // mostFarewells bounds the events about a status that was never ours, however long it is.
@@ -103,6 +125,9 @@ func (t *term) request(svc *corev1.Service) (allocator.Request, []allocator.Refu
 func (t *term) decideService(key lb.Key) *job {
 	svc, err := t.serviceLister.Services(key.Namespace).Get(key.Name)
 	k := t.known[key]
+	if k == nil {
+		t.heed(key, svc)
+	}
 	if err != nil || !k8s.Ours(svc, t.LoadBalancerClass) {
 		return t.release(key, k)
 	}

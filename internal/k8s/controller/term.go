@@ -24,7 +24,9 @@ type term struct {
 
 	alloc *allocator.Allocator
 	known map[lb.Key]*known
-	pools map[string]*poolMemory
+	// leftBehind are the Services of another class whose addresses nobody else is to get.
+	leftBehind map[lb.Key]bool
+	pools      map[string]*poolMemory
 	// aside are the addresses that are set aside because a foreign host uses them, and of each by whom.
 	// Nothing is before all Services have adopted what they show: one would keep such an address in its status.
 	aside   map[netip.Addr]string
@@ -53,7 +55,7 @@ func newTerm(c *Controller, held func() bool) *term {
 		work:  newQueue(),
 		jobs:  workqueue.NewTyped[*job](),
 		alloc: allocator.New(),
-		known: map[lb.Key]*known{},
+		known: map[lb.Key]*known{}, leftBehind: map[lb.Key]bool{},
 		pools: map[string]*poolMemory{},
 		early: map[string][]lb.Key{},
 

@@ -23,6 +23,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
@@ -67,6 +68,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, core: fake.NewSimpleClientset(), fairlead: fairleadfake.NewSimpleClientset(), created: time.Now()}
 	w.version.Store(1000)
 	w.core.PrependReactor("patch", "services", w.patch)
+	w.core.PrependReactor("list", "services", w.listServices)
 	w.fairlead.PrependReactor("patch", "*", w.patch)
 	w.must(w.fairlead.Tracker().Create(advertisementsGVR, &v1alpha1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "all", ResourceVersion: w.next()}}, ""))
 	w.must(w.core.Tracker().Create(namespacesGVR, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default", ResourceVersion: w.next()}}, ""))
@@ -81,6 +83,20 @@ func (w *world) tracker(resource string) clienttesting.ObjectTracker {
 }
 
 func (w *world) next() string { return fmt.Sprint(w.version.Add(1)) }
+
+// listServices lists Services by their type, as an API server does.
+func (w *world) listServices(action clienttesting.Action) (bool, runtime.Object, error) {
+	l := action.(clienttesting.ListAction)
+	object, err := w.core.Tracker().List(servicesGVR, corev1.SchemeGroupVersion.WithKind("Service"), l.GetNamespace())
+	if err != nil {
+		return true, nil, err
+	}
+	list := object.(*corev1.ServiceList)
+	list.Items = slices.DeleteFunc(list.Items, func(s corev1.Service) bool {
+		return !l.GetListRestrictions().Fields.Matches(fields.Set{"spec.type": string(s.Spec.Type)})
+	})
+	return true, list, nil
+}
 
 // patch does what an API server does to a patch of a status with a resourceVersion.
 func (w *world) patch(action clienttesting.Action) (bool, runtime.Object, error) {

@@ -72,6 +72,11 @@ func newReplay(s *Snapshot) *replay {
 		d.Decision = r.alloc.Decide(hold)
 		r.decided[d.request.Service] = d
 	}
+	for _, svc := range k8s.LeftBehind(s.Services, s.Class) {
+		request, _ := k8s.Request(svc, s.Namespaces[svc.Namespace])
+		request.Hold, request.Addresses = true, request.Current
+		r.alloc.Decide(request)
+	}
 	r.alloc.Retain(retained(s))
 	r.setPools(s.Pools, s.Speakers)
 	return r
