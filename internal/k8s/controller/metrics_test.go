@@ -64,6 +64,9 @@ func TestMetricsFollowWhatIsDecided(t *testing.T) {
 		advertise(2, "edge")
 		expect("some of it mended", "services assigned 1", "services pending 2",
 			"services_pending AddressNotInPool 1", "services_pending PoolExhausted 1")
+		advertise(3, "nowhere")
+		expect("the advertisement is wrong again", "objects_not_ready L2Advertisement 1", "services assigned 1", "services pending 2",
+			"services_pending AddressNotInPool 1", "services_pending PoolExhausted 1")
 		w.must(w.fairlead.Tracker().Delete(advertisementsGVR, "", "edge"))
 		w.delete("a")
 		w.delete("b")

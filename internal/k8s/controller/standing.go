@@ -55,10 +55,22 @@ func (t *term) readConfig() {
 			t.bgpSelections = append(t.bgpSelections, read.Pools)
 		}
 	}
+	watches := t.configWatches()
+	for i := range t.standings {
+		if _, exists, _ := watches[i.kind].GetStore().GetByKey(i.key.Name); !exists {
+			t.forgetStanding(i)
+		}
+	}
 	t.scheduleConfig()
 	for name := range t.pools {
 		t.schedule(name)
 	}
+}
+
+// forgetStanding forgets an object that is gone.
+func (t *term) forgetStanding(i item) {
+	t.metrics.faulty(kindNames[i.kind], &t.standings[i].faulty, false)
+	delete(t.standings, i)
 }
 
 // readNetwork takes note of all nodes and speakers there are.
@@ -140,8 +152,7 @@ func (t *term) decideStanding(i item) *job {
 	memory.scheduled = false
 	object, exists, _ := t.configWatches()[i.kind].GetStore().GetByKey(i.key.Name)
 	if !exists {
-		t.metrics.faulty(kindNames[i.kind], &memory.faulty, false)
-		delete(t.standings, i)
+		t.forgetStanding(i)
 		return nil
 	}
 	now := time.Now()
