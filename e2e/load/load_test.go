@@ -61,6 +61,11 @@ func TestLoad(t *testing.T) {
 			if len(r.Spoiled) > 0 {
 				t.Errorf("%d requests failed in a way that nobody thought of, the first: %s", len(r.Spoiled), r.Spoiled[0])
 			}
+			if t.Failed() {
+				for _, n := range f.Nodes {
+					t.Logf("%s:\n%s", n.Speaker.Name, n.Speaker.Tail(150))
+				}
+			}
 		})
 		if failure != nil {
 			break
