@@ -211,11 +211,11 @@ func (e *Elector) SetScope(s Scope) {
 	old := e.scopes[s.Name]
 	e.scopes[s.Name] = &s
 	clear(e.fields)
-	if old == nil || !slices.Equal(old.Interfaces, s.Interfaces) {
-		e.generation++
-		clear(e.populated)
+	elsewhere := old == nil || !slices.Equal(old.Interfaces, s.Interfaces)
+	if elsewhere {
+		e.allElsewhere()
 	}
-	if old == nil || !slices.Equal(old.Interfaces, s.Interfaces) || old.Bind != s.Bind {
+	if elsewhere || old.Bind != s.Bind {
 		e.touchAll(func(x *vip) bool { return slices.Contains(x.Scopes, s.Name) })
 		return
 	}
@@ -231,8 +231,7 @@ func (e *Elector) SetScope(s Scope) {
 func (e *Elector) RemoveScope(name string) {
 	delete(e.scopes, name)
 	clear(e.fields)
-	e.generation++
-	clear(e.populated)
+	e.allElsewhere()
 	e.touchAll(func(x *vip) bool { return slices.Contains(x.Scopes, name) })
 }
 

@@ -138,6 +138,12 @@ func (e *Elector) bySubnet(scope string) bool {
 	return s != nil && len(s.Interfaces) == 0
 }
 
+// allElsewhere takes note that any address may be announced on other interfaces than before.
+func (e *Elector) allElsewhere() {
+	e.generation++
+	clear(e.populated)
+}
+
 // elsewhere takes note that an address is announced on other interfaces than before, or is new.
 func (e *Elector) elsewhere(a netip.Addr, isNew bool) {
 	for p, populated := range e.populated {

@@ -161,14 +161,14 @@ func (e *Engine) place(node string, interfaces []lb.Interface) *neighborhood {
 		e.peers[node] = p
 	}
 	for _, i := range p.interfaces {
-		for _, hw := range append(i.Slaves[:len(i.Slaves):len(i.Slaves)], i.HardwareAddr) {
+		for _, hw := range i.HardwareAddrs() {
 			if e.byHardwareAddr[string(hw)] == node {
 				delete(e.byHardwareAddr, string(hw))
 			}
 		}
 	}
 	for _, i := range interfaces {
-		for _, hw := range append(i.Slaves[:len(i.Slaves):len(i.Slaves)], i.HardwareAddr) {
+		for _, hw := range i.HardwareAddrs() {
 			e.byHardwareAddr[string(hw)] = node
 		}
 	}
@@ -341,8 +341,9 @@ func (e *Engine) witnesses(suspects []string) (list []Target) {
 		if slices.Contains(suspects, name) || !e.health.Serving(name) {
 			continue
 		}
-		if i := slices.IndexFunc(e.targets(name), func(t Target) bool { return slices.Contains(names, t.Interface) }); i >= 0 {
-			list = append(list, e.targets(name)[i])
+		there := e.targets(name)
+		if i := slices.IndexFunc(there, func(t Target) bool { return slices.Contains(names, t.Interface) }); i >= 0 {
+			list = append(list, there[i])
 		}
 	}
 	add := func(t Target) {

@@ -3,6 +3,7 @@ package lb
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -16,6 +17,11 @@ type Interface struct {
 	// Slaves are the Ethernet addresses of a bond's slaves where its frames and ARP messages may have them in place of
 	// its own (balance-tlb, balance-alb).
 	Slaves []net.HardwareAddr
+}
+
+// HardwareAddrs returns all Ethernet addresses by which others may know the interface.
+func (i Interface) HardwareAddrs() []net.HardwareAddr {
+	return append(slices.Clone(i.Slaves), i.HardwareAddr)
 }
 
 // NodeState is what a node's speaker tells the others of its node.
