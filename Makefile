@@ -10,7 +10,7 @@ LDFLAGS := -s -w -X github.com/fairlead-lb/fairlead/internal/daemon.Version=$(VE
 # Tools that no code of ours imports.
 TOOL = go tool -modfile=hack/tools/go.mod
 # The suites that hold times and costs to bounds.
-MEASURING = e2e/bgp e2e/layer2 e2e/load e2e/migrate e2e/scale e2e/upgrade
+MEASURING = e2e/bgp e2e/lab e2e/layer2 e2e/load e2e/migrate e2e/scale e2e/upgrade
 # What go test runs without the lab: everything but e2e.
 UNIT = $(shell go list ./... | grep -v -e /e2e -e /internal/generated)
 

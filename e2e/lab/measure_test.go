@@ -31,8 +31,11 @@ func TestHeldConnections(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(100 * time.Millisecond)
-		if r := held.Stop(); r.Connections != 5 || r.Echoes < 20 || len(r.Broken) > 0 || r.Slowest > time.Second {
+		asked := func(context.Context) (bool, error) { r := held.Result(); return r.Echoes >= 20 || len(r.Broken) > 0, nil }
+		if err := wait(ctx, "four answers in each connection", asked); err != nil {
+			t.Error(err)
+		}
+		if r := held.Stop(); r.Connections != 5 || len(r.Broken) > 0 || r.Slowest == 0 || r.Slowest > heldTimeout {
 			t.Errorf("%+v", r)
 		}
 	}
