@@ -31,7 +31,10 @@ func TestHeldConnections(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		asked := func(context.Context) (bool, error) { r := held.Result(); return r.Echoes >= 20 || len(r.Broken) > 0, nil }
+		asked := func(context.Context) (bool, error) {
+			r := held.Result()
+			return r.Echoes >= 20 || len(r.Broken) > 0, nil
+		}
 		if err := wait(ctx, "four answers in each connection", asked); err != nil {
 			t.Error(err)
 		}

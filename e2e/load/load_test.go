@@ -62,6 +62,11 @@ func TestLoad(t *testing.T) {
 				t.Errorf("%d requests failed in a way that nobody thought of, the first: %s", len(r.Spoiled), r.Spoiled[0])
 			}
 			if t.Failed() {
+				for _, e := range r.events {
+					for target, text := range r.harmed(e.stretch) {
+						t.Logf("%s, node %d, at %s: %s: %s", e.name, e.node, r.notes.Begin.Add(e.at).Format(time.StampMilli), x.targets[target], text)
+					}
+				}
 				for _, n := range f.Nodes {
 					t.Logf("%s:\n%s", n.Speaker.Name, n.Speaker.Tail(150))
 				}

@@ -131,6 +131,28 @@ func (n notes) underWay(s stretch) (moments, others int) {
 	return moments, others
 }
 
+// harmed are the requests of a stretch that came to harm, new or over a connection that there was: a sentence for each
+// address that had some, by its place in the crowd's list.
+func (n notes) harmed(s stretch) map[uint16]string {
+	list := map[uint16][]request{}
+	for _, r := range n.due(s) {
+		if r.End != answered || r.New && r.Took-r.Late > slow {
+			list[r.Target] = append(list[r.Target], r)
+		}
+	}
+	said := map[uint16]string{}
+	for target, harmed := range list {
+		ends := map[end]int{}
+		for _, r := range harmed {
+			ends[r.End]++
+		}
+		first, last := harmed[0].Due-s.at, harmed[len(harmed)-1].Due-s.at
+		said[target] = fmt.Sprintf("%d late or failed (%s), due from %s to %s after the event",
+			len(harmed), inWords(ends), first.Round(time.Millisecond), last.Round(time.Millisecond))
+	}
+	return said
+}
+
 // net99 is what 99 of 100 answers in a stretch took, without what the crowd itself was late.
 func (n notes) net99(s stretch) time.Duration {
 	var took []time.Duration

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // ordinary are the requests of some seconds in which nothing fails: user 0 keeps a connection through node 1, user 2 one
@@ -94,5 +96,23 @@ func TestFaults(t *testing.T) {
 				t.Errorf("the faults are %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+func TestHarmed(t *testing.T) {
+	n := notes{Requests: ordinary(4)}
+	for i := range n.Requests {
+		switch r := &n.Requests[i]; {
+		case r.User == 1 && r.Due == 2100*ms:
+			r.Took = time.Second
+		case r.User == 0 && r.Due == 2500*ms:
+			r.End = reset
+		case r.User == 2:
+			r.Target = 1
+		}
+	}
+	want := map[uint16]string{0: "2 late or failed (1 answered, 1 reset), due from 1.1s to 1.5s after the event"}
+	if diff := cmp.Diff(want, n.harmed(stretch{900 * ms, time.Second, 4 * time.Second})); diff != "" {
+		t.Errorf("want (-), got (+):\n%s", diff)
 	}
 }
