@@ -18,7 +18,7 @@ func (c crowd) step() time.Duration { return c.Think + time.Second }
 func TestLoad(t *testing.T) {
 	// So many requests keep two processors, which everything shares, half busy.
 	c := crowd{
-		Users: measure.Less(300, 10000), Think: measure.Less(1600*time.Millisecond, 3*time.Second),
+		Users: measure.Less(300, 10000), Think: measure.Less(1600*time.Millisecond, 4*time.Second),
 		Patience: measure.Less(1500*time.Millisecond, 2*time.Second),
 	}
 	enoughFiles(t, c.Users)
