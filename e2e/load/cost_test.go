@@ -3,7 +3,6 @@ package load
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/fairlead-lb/fairlead/e2e/fleet"
 	"github.com/fairlead-lb/fairlead/e2e/lab"
+	"github.com/fairlead-lb/fairlead/e2e/measure"
 )
 
 // expense is the processor time that there was spent until a moment.
@@ -41,7 +41,8 @@ func spent(f *fleet.Fleet) (e expense, err error) {
 		return e, fmt.Errorf("reading the processor time of this process: %w", err)
 	}
 	e.process[backend] = time.Duration(self.Utime.Nano() + self.Stime.Nano())
-	e.machine, err = busy()
+	times, err := measure.ReadCPUTimes()
+	e.machine = times.Busy
 	return e, err
 }
 
@@ -53,21 +54,6 @@ func programOf(p *lab.Process) string {
 		return p.Name
 	}
 	return p.Program()
-}
-
-// busy is how long the machine's processors were not idle, all together. In /proc/stat, idle and iowait are the fourth and
-// fifth numbers of the first line, guests are in other numbers already, and ticks are 10 ms (proc_stat(5)).
-func busy() (time.Duration, error) {
-	text, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return 0, fmt.Errorf("reading what the machine does: %w", err)
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	var user, nice, system, idle, iowait, irq, softirq, steal int64
-	if _, err := fmt.Sscanf(line, "cpu %d %d %d %d %d %d %d %d", &user, &nice, &system, &idle, &iowait, &irq, &softirq, &steal); err != nil {
-		return 0, fmt.Errorf("reading what the machine does from %q: %w", line, err)
-	}
-	return time.Duration(user+nice+system+irq+softirq) * 10 * time.Millisecond, nil
 }
 
 // cost is processor time as parts of one processor, on average.

@@ -63,14 +63,14 @@ var kinds = []func(f *fleet.Fleet, i uint8) []step{
 	},
 }
 
-// program is what is done under load: each node goes in each way, one after the other; in a quick run one node in each of
-// two ways.
-func program(f *fleet.Fleet) []step {
-	list := []step{rest()}
+// program is what is done under load: each node goes in each way and comes back, one after the other; in a quick run one
+// node in each of two ways.
+func program(f *fleet.Fleet) [][]step {
+	list := [][]step{{rest()}}
 	for k, kind := range kinds {
 		for i := range f.Nodes {
 			if *measure.Full || i == k && k < 2 {
-				list = append(list, kind(f, uint8(i+1))...)
+				list = append(list, kind(f, uint8(i+1)))
 			}
 		}
 	}

@@ -12,8 +12,9 @@ import (
 // section is what was measured, as the page has it.
 func section(c crowd, idle cost, runs []run) string {
 	var (
-		b    strings.Builder
-		late []string
+		b     strings.Builder
+		late  []string
+		again []string
 	)
 	perSecond := float64(c.Users) / c.Think.Seconds()
 	fmt.Fprintf(&b, "%d users, a request each per %s: %.0f a second.\n\n", c.Users, c.Think, perSecond)
@@ -42,6 +43,9 @@ func section(c crowd, idle cost, runs []run) string {
 	}
 	b.WriteString("\n" + costs(idle, runs))
 	for _, r := range runs {
+		if r.again > 0 {
+			again = append(again, fmt.Sprintf("%d (%s)", r.again, r.name))
+		}
 		for _, e := range r.events {
 			if e.node == 0 {
 				late = append(late, fmt.Sprintf("%s (%s)", short(r.figures(e.stretch).Behind), r.name))
@@ -49,6 +53,10 @@ func section(c crowd, idle cost, runs []run) string {
 		}
 	}
 	fmt.Fprintf(&b, "\nAt rest 99 of 100 requests were under way so soon after they were due: %s.\n", strings.Join(late, ", "))
+	if again != nil {
+		fmt.Fprintf(&b, "\nNodes that were taken down once more, since the machine's host took more than %.0f %% of its processors for half a second: %s.\n",
+			100*stolen, strings.Join(again, ", "))
+	}
 	return b.String()
 }
 
