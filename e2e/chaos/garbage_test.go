@@ -182,7 +182,7 @@ func sendFrames(ctx context.Context, h *lab.Host, perSecond int, frames [][]byte
 
 // detached is a context for what is to be undone when another is done.
 func detached(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	return context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 }
 
 // together does several things at a time, and is done when all are.

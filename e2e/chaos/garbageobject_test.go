@@ -148,7 +148,7 @@ func objectAttacks() []attack {
 			send: editService,
 		},
 		{
-			target: "API events", what: "300 Services created and deleted, again and again, 50/s",
+			target: "API events", what: "300 Services created and deleted, again and again, 25/s",
 			lasts: 20 * time.Second, short: 8 * time.Second, lines: 20000, rest: time.Minute,
 			send: manyServices,
 		},

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/e2e/fleet"
@@ -112,14 +113,30 @@ func outOfMemory(who victims) strike {
 		if err != nil {
 			return nil, err
 		}
+		limited, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
 		for _, p := range list {
-			select {
-			case <-p.Ended():
-			case <-time.After(20 * time.Second):
-				err = errors.Join(err, fmt.Errorf("%s lives without memory", p.Name))
-			}
+			err = errors.Join(err, exhaust(limited, f, p))
 		}
 		return func(context.Context) error { return each(list, startAgain) }, errors.Join(err, enough())
+	}
+}
+
+// exhaust has a process that may have no more memory do something until that ends it. At rest one lives on what it has for long.
+func exhaust(ctx context.Context, f *fleet.Fleet, p *lab.Process) error {
+	for {
+		var asking sync.WaitGroup
+		for range 50 {
+			asking.Go(func() { _, _ = letsIn(ctx, f, p) })
+		}
+		asking.Wait()
+		select {
+		case <-p.Ended():
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("%s lives without memory", p.Name)
+		default:
+		}
 	}
 }
 
