@@ -111,8 +111,9 @@ func written(ctx context.Context, f *fleet.Fleet) (n float64, err error) {
 	return n, nil
 }
 
-// manyServices makes 300 Services of both pools and deletes them, 25 a second, again and again until ctx is done: at twice as
-// many three kube-proxies and the API server take all of two processors, and packets are lost in nobody's queue.
+// manyServices makes 300 Services of both pools and deletes them, 25 a second, again and again until ctx is done: with
+// twice as many three kube-proxies and the API server take all of two processors, and now and then the first packet of a
+// connection is lost.
 func manyServices(ctx context.Context, f *fleet.Fleet, _ *rand.Rand) error {
 	const n = 300
 	services, step := f.Kubernetes.CoreV1().Services(fleet.Namespace), 0

@@ -135,7 +135,7 @@ func exhaust(ctx context.Context, f *fleet.Fleet, p *lab.Process) error {
 			return nil
 		case <-ctx.Done():
 			return fmt.Errorf("%s lives without memory", p.Name)
-		default:
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
