@@ -263,7 +263,8 @@ func TestKilledLabLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = command.Wait()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	// The kernel takes namespaces down one after the other, those of a large lab before this one first.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	err = wait(ctx, "the processes of the killed lab to be gone", func(context.Context) (bool, error) {
 		for _, p := range processes {
