@@ -55,10 +55,12 @@ func (l *life) did(what string) {
 	l.counts[what]++
 }
 
-func (l *life) fail(err error) {
+func (l *life) fail(err error) { l.failf("%s %w", time.Now().Format("15:04:05.000"), err) }
+
+func (l *life) failf(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.errors = append(l.errors, fmt.Errorf("%s %w", time.Now().Format("15:04:05.000"), err))
+	l.errors = append(l.errors, fmt.Errorf(format, args...))
 }
 
 // operationActs are what people do with nodes and with Fairlead's configuration.
@@ -223,7 +225,7 @@ func TestSoak(t *testing.T) {
 	lanes.Wait()
 	took := time.Since(begin)
 	if err := l.settle(ctx); err != nil {
-		t.Error(err)
+		l.fail(err)
 	}
 	rest := l.rest(ctx, t, sampler, min(time.Minute, length/6))
 	stop()
@@ -231,10 +233,14 @@ func TestSoak(t *testing.T) {
 	watching.Wait()
 	processors()
 	l.report(t, length, seed, took, begin, sampler, rest)
-	if t.Failed() {
+	if len(l.errors) > 0 {
 		for _, p := range append(slices.Clone(f.Controllers), f.Node(1).Speaker, f.Node(2).Speaker, f.Node(3).Speaker) {
 			t.Logf("%s:\n%s", p.Name, p.Tail(30))
 		}
+	}
+	// The end of what a test says is read first, and may be all that is kept of it.
+	for _, err := range l.errors {
+		t.Error(err)
 	}
 }
 
@@ -292,7 +298,7 @@ func (l *life) rest(ctx context.Context, t *testing.T, s *sampler, length time.D
 	resting := happening{from: begin, to: time.Now()}
 	for _, name := range slices.Sorted(maps.Keys(after)) {
 		if name != keepaliveCounters && after[name] > 0 && !l.diary.stoodStill(resting) {
-			t.Errorf("%v %s in %s in which nothing happened; what changed of the Speakers:\n%s", after[name], name, length, cmp.Diff(speakers, later))
+			l.failf("%v %s in %s in which nothing happened; what changed of the Speakers:\n%s", after[name], name, length, cmp.Diff(speakers, later))
 		}
 	}
 	return after

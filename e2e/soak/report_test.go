@@ -35,9 +35,6 @@ type row struct{ what, measured, bound string }
 
 func (l *life) report(t *testing.T, length time.Duration, seed uint64, took time.Duration, begin time.Time, s *sampler, rest map[string]float64) {
 	t.Helper()
-	for _, err := range l.errors {
-		t.Error(err)
-	}
 	v := l.diary.judge()
 	// Of each kind and way the first: what is rare is not to be lost among what is not.
 	const most = 10
@@ -45,12 +42,12 @@ func (l *life) report(t *testing.T, length time.Duration, seed uint64, took time
 	for _, h := range v.faults {
 		of := fmt.Sprintf("%s, %s", h.kind, h.way)
 		if said[of]++; said[of] <= most {
-			t.Errorf("not asked for: %s; near it: %q", h, near(h, l.diary.causes))
+			l.failf("not asked for: %s; near it: %q", h, near(h, l.diary.causes))
 		}
 	}
 	for of, n := range said {
 		if n > most {
-			t.Errorf("%s: %d more", of, n-most)
+			l.failf("%s: %d more", of, n-most)
 		}
 	}
 	count := func(list []happening, kinds ...kind) (n int) {
@@ -75,7 +72,7 @@ func (l *life) report(t *testing.T, length time.Duration, seed uint64, took time
 	for _, way := range fleet.Ways {
 		c := l.users.counts[way]
 		if c == nil {
-			t.Errorf("nobody came by %s", way)
+			l.failf("nobody came by %s", way)
 			continue
 		}
 		of := func(list []happening) []happening {
@@ -101,7 +98,7 @@ func (l *life) report(t *testing.T, length time.Duration, seed uint64, took time
 	changes := l.changes() + moves
 	minutes := took.Minutes()
 	if length >= time.Hour && doubtful.Seconds() > spoilt*took.Seconds() {
-		t.Errorf("the machine: %s of %s are near a time in which it or a processor stood still, which tells nothing: it is to be run on a quieter one", doubtful, took)
+		l.failf("the machine: %s of %s are near a time in which it or a processor stood still, which tells nothing: it is to be run on a quieter one", doubtful, took)
 	}
 	judged := total.Seconds() <= busy*took.Seconds()
 	if !judged {
@@ -113,7 +110,7 @@ func (l *life) report(t *testing.T, length time.Duration, seed uint64, took time
 		add(map[string]string{"controllers": "two controllers", "speakers": "three speakers"}[component]+" ask the API server", fmt.Sprintf("< %d writes a change and %d a minute, < %d events a change", writesPerChange, writesPerMinute, eventsPerChange),
 			"%.0f reads, %.0f writes, %.0f events a minute; %.1f writes, %.1f events a change", reads/minutes, writes/minutes, events/minutes, writes/float64(changes), events/float64(changes))
 		if judged && (writes > writesPerChange*float64(changes)+writesPerMinute*minutes || events > eventsPerChange*float64(changes)) {
-			t.Errorf("%s: %.0f writes and %.0f events for %d changes", component, writes, events, changes)
+			l.failf("%s: %.0f writes and %.0f events for %d changes", component, writes, events, changes)
 		}
 		for _, h := range holdings {
 			all, grown := s.trends(h.name, h.bound, since)
@@ -125,7 +122,7 @@ func (l *life) report(t *testing.T, length time.Duration, seed uint64, took time
 			}
 			for _, g := range grown {
 				if component == "speakers" { // once
-					t.Errorf("it grows: %s", g)
+					l.failf("it grows: %s", g)
 				}
 			}
 			add(h.name+" of "+component, fmt.Sprintf("< %.0f%s or %.0f %% more", h.bound.least, h.unit, 100*h.bound.part), "%s", strings.Join(list, "; "))
@@ -137,11 +134,11 @@ func (l *life) report(t *testing.T, length time.Duration, seed uint64, took time
 	}
 	lines, err := logLines(product)
 	if err != nil {
-		t.Error(err)
+		l.fail(err)
 	}
 	add("lines of log of all five", fmt.Sprintf("< %d a change", linesPerChange), "%.0f a minute, %.1f a change", float64(lines)/minutes, float64(lines)/float64(changes))
 	if judged && lines > linesPerChange*changes {
-		t.Errorf("%d lines of log for %d changes", lines, changes)
+		l.failf("%d lines of log for %d changes", lines, changes)
 	}
 	add("then nobody asks for anything: status writes, events", "0; counters of KEEPALIVEs when they have doubled", "%.0f, %.0f; %.0f of counters",
 		rest[speakersWrites]+rest["status writes"], rest["events"], rest[keepaliveCounters])
