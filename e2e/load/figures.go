@@ -69,7 +69,7 @@ func (n notes) figures(stretches ...stretch) figures {
 				switch {
 				case r.End != answered:
 					f.Ends[r.End]++
-				case r.Took-r.Late > slow:
+				case r.late():
 					f.Late++
 				default:
 					continue

@@ -81,14 +81,8 @@ func TestLoad(t *testing.T) {
 
 // atIdle is what everything costs without users.
 func atIdle(ctx context.Context, f *fleet.Fleet, c crowd) (cost, error) {
-	until, err := spent(f)
-	if err != nil {
-		return cost{}, err
-	}
-	if _, err := rest().take(ctx, f, until.at, c.step()); err != nil {
-		return cost{}, err
-	}
-	return until.since(f)
+	_, spent, err := takeAll(ctx, f, []step{rest()}, time.Now(), c.step())
+	return spent, err
 }
 
 // enoughFiles fails if so many users need more descriptors than this machine allows.

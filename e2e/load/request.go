@@ -23,6 +23,9 @@ type request struct {
 	End    end
 }
 
+// late tells whether a request was answered, but took longer than slow, and not because the crowd was late.
+func (r request) late() bool { return r.End == answered && r.Took-r.Late > slow }
+
 // end is how a request ended.
 type end uint8
 

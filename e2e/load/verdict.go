@@ -110,7 +110,7 @@ func (n notes) underWay(s stretch) (moments, others int) {
 	resets, other := map[uint16][]stretch{}, map[uint16]int{}
 	for _, r := range n.due(s) {
 		switch {
-		case !r.New || r.End == answered && r.Took-r.Late <= slow:
+		case !r.New || r.End == answered && !r.late():
 		case r.End == reset:
 			resets[r.Target] = append(resets[r.Target], stretch{from: r.Due, to: r.Due + r.Took})
 		default:
@@ -136,7 +136,7 @@ func (n notes) underWay(s stretch) (moments, others int) {
 func (n notes) harmed(s stretch) map[uint16]string {
 	list := map[uint16][]request{}
 	for _, r := range n.due(s) {
-		if r.End != answered || r.New && r.Took-r.Late > slow {
+		if r.End != answered || r.New && r.late() {
 			list[r.Target] = append(list[r.Target], r)
 		}
 	}

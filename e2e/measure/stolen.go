@@ -65,7 +65,7 @@ func Stolen(ctx context.Context) (end func() (float64, error)) {
 			var now CPUTimes
 			now, r.err = ReadCPUTimes()
 			if took := time.Since(at); !over || took >= stolenOver/2 {
-				r.most = max(r.most, float64(now.Stolen-last.Stolen)/float64(took)/float64(runtime.NumCPU()))
+				r.most = max(r.most, min(1, float64(now.Stolen-last.Stolen)/float64(took)/float64(runtime.NumCPU()))) // the host tells in bursts
 			}
 			at, last = time.Now(), now
 		}

@@ -29,12 +29,7 @@ func TestSegmentUnderMaintenance(t *testing.T) {
 				had := len(ownedIn(s.owners(), name))
 				step := func(what string, want int, do func()) {
 					t.Helper()
-					clear(s.client)
 					s.watch()
-					s.glance()
-					for _, a := range s.vips {
-						s.client[a].moves = nil
-					}
 					do()
 					s.run(4*time.Second + time.Duration(s.rand.IntN(4000))*time.Millisecond)
 					longest, doubled, moves, movesOf := s.result()

@@ -21,6 +21,22 @@ func TestSegment(t *testing.T) {
 		}
 		return n
 	}
+	// What happens among several nodes, and of two, alike.
+	cutAndMended := func(s *ether) { s.cut("n1"); s.run(20 * second); s.mend("n1"); s.run(20 * second) }
+	carrierLost := func(s *ether) {
+		s.unplug("n1", true)
+		s.run(20 * second)
+		s.unplug("n1", false)
+		s.run(20 * second)
+	}
+	flaps := func(s *ether) {
+		for range 10 {
+			s.cut("n1")
+			s.run(15 * second)
+			s.mend("n1")
+			s.run(15 * second)
+		}
+	}
 	// Each case: what happens, how long the client may be without service, how often an address may move in
 	// all, and for how long two may answer.
 	tests := []struct {
@@ -33,22 +49,12 @@ func TestSegment(t *testing.T) {
 	}{
 		{"nothing happens", 3, func(s *ether) { s.run(60 * second) }, 2 * time.Millisecond, 0, 0},
 		{"a cable is cut", 3, func(s *ether) { s.cut("n1"); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 0},
-		{"a cable is cut and mended", 3, func(s *ether) { s.cut("n1"); s.run(20 * second); s.mend("n1"); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
+		{"a cable is cut and mended", 3, cutAndMended, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
 		{"a cable is cut for a moment", 3, func(s *ether) { s.cut("n1"); s.run(500 * time.Millisecond); s.mend("n1"); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
 		{"a cable is cut for too short a time to matter", 3, func(s *ether) { s.cut("n1"); s.run(80 * time.Millisecond); s.mend("n1"); s.run(20 * second) }, 100 * time.Millisecond, 0, 0},
 		{"a node loses its carrier", 3, func(s *ether) { s.unplug("n1", true); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 0},
-		{"a node loses its carrier and has it again", 3, func(s *ether) {
-			s.unplug("n1", true)
-			s.run(20 * second)
-			s.unplug("n1", false)
-			s.run(20 * second)
-		}, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
-		{"one of two loses its carrier and has it again", 2, func(s *ether) {
-			s.unplug("n1", true)
-			s.run(20 * second)
-			s.unplug("n1", false)
-			s.run(20 * second)
-		}, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
+		{"a node loses its carrier and has it again", 3, carrierLost, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
+		{"one of two loses its carrier and has it again", 2, carrierLost, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
 		{"a node loses its carrier for a moment", 3, func(s *ether) {
 			s.unplug("n1", true)
 			s.run(60 * time.Millisecond)
@@ -56,15 +62,8 @@ func TestSegment(t *testing.T) {
 			s.run(20 * second)
 		}, 250 * time.Millisecond, 0, 0},
 		{"one of ten is cut", 10, func(s *ether) { s.cut("n1"); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 0},
-		{"one of two is cut and mended", 2, func(s *ether) { s.cut("n1"); s.run(20 * second); s.mend("n1"); s.run(20 * second) }, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
-		{"a cable flaps ten times", 3, func(s *ether) {
-			for range 10 {
-				s.cut("n1")
-				s.run(15 * second)
-				s.mend("n1")
-				s.run(15 * second)
-			}
-		}, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
+		{"one of two is cut and mended", 2, cutAndMended, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
+		{"a cable flaps ten times", 3, flaps, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
 		{"one cable after another is cut for a moment", 3, func(s *ether) {
 			for i := range 9 {
 				s.cut(s.names[i%3])
@@ -73,14 +72,7 @@ func TestSegment(t *testing.T) {
 				s.run(1200 * time.Millisecond)
 			}
 		}, 330 * time.Millisecond, anyMoves, 250 * time.Millisecond},
-		{"the cable of one of two flaps ten times", 2, func(s *ether) {
-			for range 10 {
-				s.cut("n1")
-				s.run(15 * second)
-				s.mend("n1")
-				s.run(15 * second)
-			}
-		}, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
+		{"the cable of one of two flaps ten times", 2, flaps, 250 * time.Millisecond, movesOfLost, 120 * time.Millisecond},
 		{"the cable of one of two flaps quickly, at either end", 2, func(s *ether) {
 			for i := range 10 {
 				if i%2 == 0 {
