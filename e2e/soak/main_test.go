@@ -42,6 +42,7 @@ type life struct {
 	podNumber int
 	rolled    []fleet.Service
 	hold      map[string]int // of the lane of operations
+	lines     int            // of log, before anything was asked for
 
 	mu     sync.Mutex
 	counts map[string]int
@@ -193,6 +194,9 @@ func TestSoak(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.useAll(using)
+	if l.lines, err = logLines(l.product()); err != nil {
+		t.Fatal(err)
+	}
 	sampler := newSampler(f)
 	begin = time.Now()
 	watching.Go(func() { sampler.sample(using, min(10*time.Second, max(time.Second, length/60))) })
@@ -234,7 +238,7 @@ func TestSoak(t *testing.T) {
 	processors()
 	l.report(t, length, seed, took, begin, sampler, rest)
 	if len(l.errors) > 0 {
-		for _, p := range append(slices.Clone(f.Controllers), f.Node(1).Speaker, f.Node(2).Speaker, f.Node(3).Speaker) {
+		for _, p := range l.product() {
 			t.Logf("%s:\n%s", p.Name, p.Tail(30))
 		}
 	}
@@ -242,6 +246,15 @@ func TestSoak(t *testing.T) {
 	for _, err := range l.errors {
 		t.Error(err)
 	}
+}
+
+// product are the processes of Fairlead.
+func (l *life) product() []*lab.Process {
+	list := slices.Clone(l.Controllers)
+	for _, n := range l.Nodes {
+		list = append(list, n.Speaker)
+	}
+	return list
 }
 
 // useAll has clients use all addresses that stay, in every way, and the backend directly.

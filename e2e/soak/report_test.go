@@ -128,14 +128,11 @@ func (l *life) report(t *testing.T, length time.Duration, seed uint64, took time
 			add(h.name+" of "+component, fmt.Sprintf("< %.0f%s or %.0f %% more", h.bound.least, h.unit, 100*h.bound.part), "%s", strings.Join(list, "; "))
 		}
 	}
-	product := slices.Clone(l.Controllers)
-	for _, n := range l.Nodes {
-		product = append(product, n.Speaker)
-	}
-	lines, err := logLines(product)
+	lines, err := logLines(l.product())
 	if err != nil {
 		l.fail(err)
 	}
+	lines -= l.lines
 	add("lines of log of all five", fmt.Sprintf("< %d a change", linesPerChange), "%.0f a minute, %.1f a change", float64(lines)/minutes, float64(lines)/float64(changes))
 	if judged && lines > linesPerChange*changes {
 		l.failf("%d lines of log for %d changes", lines, changes)

@@ -130,9 +130,11 @@ func (s *sampler) look(ctx context.Context, component string, p *lab.Process, po
 			s.counts[component][name] = c
 		}
 		v := value(page)
-		if last := c.last[p.Name]; v >= last {
+		switch last, known := c.last[p.Name]; {
+		case !known: // what was before is not of this life
+		case v >= last:
 			c.total += v - last
-		} else {
+		default:
 			c.total += v
 		}
 		c.last[p.Name] = v
