@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -93,20 +92,12 @@ func within(t *testing.T, limit time.Duration) (context.Context, *world) {
 	t.Cleanup(cancel)
 	t.Cleanup(func() {
 		if t.Failed() {
-			for _, p := range w.product() {
+			for _, p := range w.Product() {
 				t.Logf("%s, running %v:\n%s", p.Name, p.Running(), p.Tail(25))
 			}
 		}
 	})
 	return ctx, w
-}
-
-func (w *world) product() []*lab.Process {
-	list := slices.Clone(w.Controllers)
-	for _, n := range w.Nodes {
-		list = append(list, n.Speaker)
-	}
-	return list
 }
 
 // eventually waits until check returns nil, and fails with its last error if that does not come.

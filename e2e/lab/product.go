@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -45,6 +46,15 @@ func (l *Lab) startProduct(ctx context.Context) error {
 		return err
 	}
 	return l.startSpeakers(ctx)
+}
+
+// Product returns the controllers and the speakers.
+func (l *Lab) Product() []*Process {
+	list := slices.Clone(l.Controllers)
+	for _, n := range l.Nodes {
+		list = append(list, n.Speaker)
+	}
+	return list
 }
 
 func (l *Lab) startControllers(ctx context.Context) error {

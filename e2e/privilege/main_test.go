@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -68,7 +67,7 @@ func start(t *testing.T, limit time.Duration) (context.Context, *world) {
 	t.Cleanup(func() {
 		cancel()
 		if t.Failed() {
-			for _, p := range w.product() {
+			for _, p := range w.Product() {
 				t.Logf("%s, running %v:\n%s", p.Name, p.Running(), p.Tail(20))
 			}
 		}
@@ -106,14 +105,6 @@ func newWorld() (*world, error) {
 		return nil, err
 	}
 	return w, nil
-}
-
-func (w *world) product() []*lab.Process {
-	list := slices.Clone(w.Controllers)
-	for _, n := range w.Nodes {
-		list = append(list, n.Speaker)
-	}
-	return list
 }
 
 // name is one that no object has had.

@@ -163,6 +163,7 @@ func TestSoak(t *testing.T) {
 	defer f.Stop()
 	d := &diary{}
 	l := &life{Fleet: f, diary: d, users: newUsers(f, d), owners: newOwners(f, d), counts: map[string]int{}, hold: map[string]int{}}
+	defer l.tell(t) // also where something else ends the test
 	if err := l.startRolled(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +195,7 @@ func TestSoak(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.useAll(using)
-	if l.lines, err = logLines(l.product()); err != nil {
+	if l.lines, err = logLines(l.Product()); err != nil {
 		t.Fatal(err)
 	}
 	sampler := newSampler(f)
@@ -237,24 +238,19 @@ func TestSoak(t *testing.T) {
 	watching.Wait()
 	processors()
 	l.report(t, length, seed, took, begin, sampler, rest)
+}
+
+// tell says what was wrong, after the logs: the end of what a test says is read first, and may be all that is kept of it.
+func (l *life) tell(t *testing.T) {
+	t.Helper()
 	if len(l.errors) > 0 {
-		for _, p := range l.product() {
+		for _, p := range l.Product() {
 			t.Logf("%s:\n%s", p.Name, p.Tail(30))
 		}
 	}
-	// The end of what a test says is read first, and may be all that is kept of it.
 	for _, err := range l.errors {
 		t.Error(err)
 	}
-}
-
-// product are the processes of Fairlead.
-func (l *life) product() []*lab.Process {
-	list := slices.Clone(l.Controllers)
-	for _, n := range l.Nodes {
-		list = append(list, n.Speaker)
-	}
-	return list
 }
 
 // useAll has clients use all addresses that stay, in every way, and the backend directly.

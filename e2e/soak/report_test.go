@@ -129,7 +129,7 @@ func (l *life) report(t *testing.T, length time.Duration, seed uint64, took time
 			add(h.name+" of "+component, fmt.Sprintf("< %.0f%s or %.0f %% more", h.bound.least, h.unit, 100*h.bound.part), "%s", strings.Join(list, "; "))
 		}
 	}
-	lines, err := logLines(l.product())
+	lines, err := logLines(l.Product())
 	if err != nil {
 		l.fail(err)
 	}

@@ -36,7 +36,7 @@ func TestDefinitionsOfAnEarlierRelease(t *testing.T) {
 	})
 	t.Cleanup(func() { w.install(context.Background(), t, w.now) })
 
-	for _, p := range w.processes() {
+	for _, p := range w.Product() {
 		w.replace(ctx, t, p, w.now)
 	}
 	w.serving(ctx, t)
@@ -75,7 +75,7 @@ func TestDefinitionsOfAnEarlierRelease(t *testing.T) {
 	if more := w.writes(ctx, t) - writes; more > 10 { // the Lease and its like
 		t.Errorf("%v writes in 3 s while nothing happens", more)
 	}
-	for _, p := range w.processes() {
+	for _, p := range w.Product() {
 		lines, others := said(p)
 		if len(lines) > 1 {
 			t.Errorf("%s says it more than once: %q", p.Name, lines)
@@ -90,7 +90,7 @@ func TestDefinitionsOfAnEarlierRelease(t *testing.T) {
 // writes counts what all processes have asked the API server to change.
 func (w *world) writes(ctx context.Context, t *testing.T) (total float64) {
 	t.Helper()
-	for _, p := range w.processes() {
+	for _, p := range w.Product() {
 		page, err := w.metrics(ctx, p)
 		if err != nil {
 			t.Fatal(err)
@@ -119,7 +119,7 @@ func TestDefinitionsOfALaterRelease(t *testing.T) {
 		}
 	})
 	t.Cleanup(func() { w.install(context.Background(), t, w.now) })
-	for _, p := range w.processes() {
+	for _, p := range w.Product() {
 		w.replace(ctx, t, p, w.old)
 	}
 	w.serving(ctx, t)
@@ -153,7 +153,7 @@ func TestDefinitionsOfALaterRelease(t *testing.T) {
 	})
 	w.remove(ctx, t, "under-later")
 	w.shown(ctx, t)
-	for _, p := range w.processes() {
+	for _, p := range w.Product() {
 		if lines := w.complaints(t, p); len(lines) > 0 {
 			t.Errorf("%s complains: %q", p.Name, lines)
 		}

@@ -84,7 +84,7 @@ func newWorld() (_ *world, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range w.processes() {
+	for _, p := range w.Product() {
 		w.runs[p] = w.old
 	}
 	if w.server, err = w.Client(backend).Serve(lab.BackendPort); err == nil {
@@ -94,15 +94,6 @@ func newWorld() (_ *world, err error) {
 		err = w.Apply(ctx, []byte(pools))
 	}
 	return w, err
-}
-
-// processes are the controllers and the speakers.
-func (w *world) processes() []*lab.Process {
-	list := slices.Clone(w.Controllers)
-	for _, n := range w.Nodes {
-		list = append(list, n.Speaker)
-	}
-	return list
 }
 
 // install applies a release's manifest: definitions, roles, all but what runs.
@@ -156,7 +147,7 @@ func (w *world) roll(ctx context.Context, t *testing.T, want ...release) {
 
 // leave shows the logs if the test has failed, and mends what it has left broken.
 func (w *world) leave(t *testing.T) {
-	for _, p := range w.processes() {
+	for _, p := range w.Product() {
 		if t.Failed() {
 			t.Logf("%s, the %s release, running %v:\n%s", p.Name, w.runs[p].name, p.Running(), p.Tail(12))
 		}
